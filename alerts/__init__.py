@@ -1,0 +1,1 @@
+"""Definitions to Prometheus rules, Alertmanager routes, promtool tests and runbooks."""

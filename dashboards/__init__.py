@@ -1,0 +1,1 @@
+"""Definitions to Grafana dashboards."""

@@ -1,0 +1,45 @@
+"""Every generated name, in one place. No name holds the base window or an SLO's period: those are labels."""
+
+from __future__ import annotations
+
+from slo.promql import quote
+
+TOTAL = "slo:total:rate"  # events per second over the base window
+ERRORS = "slo:errors:rate"  # bad events per second over the base window
+TOTAL_HOURLY = "slo:total:hourly_rate"  # the same over one raw hour: heals what the base window missed
+ERRORS_HOURLY = "slo:errors:hourly_rate"
+TOTAL_LEDGER = "slo:total:ledger"  # the base, healed by the hour, dated by month and quarter (UTC)
+ERRORS_LEDGER = "slo:errors:ledger"
+BUDGET = "slo:error_budget:ratio"  # one series per SLO: its value, and in labels all that is known of it
+OBJECTIVE = "slo:objective:ratio"
+PERIOD_RATIO = "slo:error_ratio:period"
+REMAINING = "slo:error_budget_remaining:ratio"
+BUDGET_EVENTS = "slo:error_budget:events"
+THRESHOLD = "slo:alert_threshold:burn_rate"
+ELAPSED = "slo:period_elapsed:ratio"
+CLOCK = "slo:clock:seconds"
+TICK = "slo:tick:seconds"
+HOUR_WEIGHT = "slo:hour_weight:ratio"
+
+PAGE = "SLOErrorBudgetBurnFast"
+TICKET = "SLOErrorBudgetBurnSlow"
+NO_DATA = "SLONoData"
+MONITOR_NO_DATA = "MonitorNoData"
+RULES_FAILING = "SLORulesFailing"
+GENERIC_ALERTS = (PAGE, TICKET, NO_DATA, MONITOR_NO_DATA, RULES_FAILING)
+
+
+def error_ratio(window: str) -> str:
+    return f"slo:error_ratio:{window}"
+
+
+def bad_events(window: str) -> str:
+    return f"slo:bad_events:{window}"
+
+
+def sel(name: str, **labels: str) -> str:
+    """`name{label="value",...}`; a value that starts with ~ is a regular expression."""
+    inside = ",".join(
+        f"{k}=~{quote(v[1:])}" if v.startswith("~") else f"{k}={quote(v)}" for k, v in labels.items()
+    )
+    return f"{name}{{{inside}}}"
