@@ -109,9 +109,14 @@ def _pair(slo: SLO, sli: Simple, window: str, total: str) -> tuple[str, str]:
         case TimeSlice(condition=condition):
             return _slice(slo, promql.in_window(slo.selects(condition), window), group)
         case Freshness(timestamp=timestamp, within=within):
-            newest = f"time() - max{group}({slo.selects(timestamp)} >= 0)"
+            newest = f"time() - max{group}({slo.selects(timestamp)} > -Inf)"
             return f"group{group}({newest} > -Inf)", f"{newest} > bool {shortest(within.seconds)}"
     raise AssertionError(sli)
+
+
+def pair_text(slo: SLO, sli: Simple, timing: Timing) -> tuple[str, str]:
+    """Total and errors as a person reads them: over the base window, the zero fallback reading the total itself."""
+    return _pair(slo, sli, timing.base_text, names.TOTAL)
 
 
 def _slice(slo: SLO, condition: str, group: str) -> tuple[str, str]:
@@ -139,8 +144,6 @@ def _base(stack: Stack, slo: SLO, window: str, total_name: str, errors_name: str
             continue  # a moment that nobody looked at cannot be looked at later
         labels = _identity(stack, slo, part)
         total, errors = _pair(slo, sli, window, sel(total_name, **labels))
-        if isinstance(slo.sli, Composite) and slo.sli.weights is not None:
-            errors = f"{slo.sli.weights[part]} * ({errors})"
         yield Rule(record=total_name, expr=total, labels=labels)
         yield Rule(record=errors_name, expr=errors, labels=labels)
 
@@ -163,6 +166,11 @@ def base_file(
     for slo in slos:
         short.append(list(_base(stack, slo, timing.base_text, names.TOTAL, names.ERRORS)))
         hourly = list(_base(stack, slo, "1h", names.TOTAL_HOURLY, names.ERRORS_HOURLY))
+        if isinstance(slo.sli, Composite):
+            for part, weight in (slo.sli.weights or {}).items():
+                hourly.append(
+                    Rule(record=names.WEIGHT, expr=f"vector({weight})", labels=_identity(stack, slo, part))
+                )
         labels = budget_labels(stack, slo, policies[slo.id], timing)
         hourly.append(
             Rule(record=names.BUDGET, expr=f"vector({shortest(slo.objective.budget)})", labels=labels)
@@ -205,16 +213,33 @@ def shared_file(stack: Stack, policies: dict[str, Policy], timing: Timing) -> Ru
     weighted = any(isinstance(x.sli, Composite) and x.sli.weights is not None for x in stack.slos)
     worst = any(isinstance(x.sli, Composite) and x.sli.weights is None for x in stack.slos)
 
-    def whole(expr: str) -> str:
-        expr = f"sum without (part) ({expr})" if weighted else expr
-        return f"max without (component) ({expr})" if worst else expr
+    def whole(ratio: Callable[[dict[str, str]], str]) -> str:
+        """The ratio of every SLO, the parts of composites brought together."""
+
+        def apart(**labels: str) -> str:
+            expr = ratio(labels)
+            return f"max without (component) (\n{expr}\n)" if worst else expr
+
+        if not weighted:
+            return apart()
+        weight = sel(names.WEIGHT, stack=s)
+        parts = (
+            f"sum without (part) (\n({ratio({'part': '~.+'})})\n* on (slo, part) group_left () {weight}\n)"
+        )
+        return f"{apart(part='')}\nor\n{parts}"
 
     def ratio(window: str) -> Rule:
-        errors, total = sel(names.ERRORS, stack=s), sel(names.TOTAL, stack=s)
-        rest = window_seconds(window) - timing.base if window == "5m" else window_seconds(window)
-        if rest > 0:  # base + rest is exactly 5m; longer windows reach back by one base more
-            errors, total = (f"sum_over_time({x}[{Duration.of(rest)}])" for x in (errors, total))
-        return Rule(record=names.error_ratio(window), expr=whole(f"{errors}\n/\n({total} > 0)"))
+        # Base and rest make exactly 5m; longer windows reach back by one base more.
+        rest = window_seconds(window) - (timing.base if window == "5m" else 0)
+
+        def over(name: str, labels: dict[str, str]) -> str:
+            selected = sel(name, stack=s, **labels)
+            return f"sum_over_time({selected}[{Duration.of(rest)}])" if rest else selected
+
+        return Rule(
+            record=names.error_ratio(window),
+            expr=whole(lambda labels: f"{over(names.ERRORS, labels)}\n/\n({over(names.TOTAL, labels)} > 0)"),
+        )
 
     def bad(window: str) -> Rule:
         tick = f"quantile_over_time(0.5, {sel(names.TICK, stack=s)}[1h])"
@@ -279,11 +304,13 @@ def _ledger(s: str, timing: Timing, record: str, base: str, hourly: str) -> Rule
     )
 
 
-def _period(s: str, window: Window, chosen: dict[str, str], whole: Callable[[str], str]) -> list[Rule]:
+def _period(
+    s: str, window: Window, chosen: dict[str, str], whole: Callable[[Callable[[dict[str, str]], str]], str]
+) -> list[Rule]:
     calendar, days = window.calendar, window.longest_days
 
-    def so_far(name: str) -> str:
-        summed = f"sum_over_time({sel(name, **chosen)}[{days}d])"
+    def so_far(name: str, labels: dict[str, str]) -> str:
+        summed = f"sum_over_time({sel(name, **chosen, **labels)}[{days}d])"
         if calendar:
             current = "month()" if calendar == "month" else "ceil(month() / 3)"
             summed = f'{summed}\n  * on ({calendar}) group_left () count_values("{calendar}", {current})'
@@ -298,7 +325,8 @@ def _period(s: str, window: Window, chosen: dict[str, str], whole: Callable[[str
     total = sel(names.TOTAL_LEDGER, **chosen)
     return [
         Rule(record=names.PERIOD_RATIO, labels=labels,
-             expr=whole(f"clamp_min({so_far(names.ERRORS_LEDGER)}, 0)\n/\n({so_far(names.TOTAL_LEDGER)} > 0)")),
+             expr=whole(lambda labels: f"clamp_min({so_far(names.ERRORS_LEDGER, labels)}, 0)"
+                        f"\n/\n({so_far(names.TOTAL_LEDGER, labels)} > 0)")),
         Rule(record=names.REMAINING, labels=labels, expr=f"1 - ({spent})"),
         Rule(record=names.BUDGET_EVENTS, labels=labels,
              expr=f"sum without (month, quarter) (sum_over_time({total}{recent}))\n/\n"

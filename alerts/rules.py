@@ -26,7 +26,7 @@ def rule_files(stack: Stack, timing: Timing) -> tuple[RuleFile, ...]:
         )
     if stack.slos:
         files.append(shared_file(stack, by_slo, timing))
-        files.append(_alert_file(stack, by_slo, timing))
+        files += _alert_files(stack, by_slo, timing)
     watched = stack.all_monitors
     if watched:
         rules = [monitors.alert(stack, m) for m in watched]
@@ -36,17 +36,33 @@ def rule_files(stack: Stack, timing: Timing) -> tuple[RuleFile, ...]:
     return tuple(files)
 
 
-def _alert_file(stack: Stack, by_slo: dict[str, Policy], timing: Timing) -> RuleFile:
+def alert_file_name(stack: Stack, policy: Policy) -> str:
+    return f"{stack.name}-alerts-{policy.id}"
+
+
+def _alert_files(stack: Stack, by_slo: dict[str, Policy], timing: Timing) -> list[RuleFile]:
+    """One file per policy: a test of one SLO loads only the alerts that can concern it."""
     members: dict[str, list[SLO]] = {}
     for slo in stack.slos:
         members.setdefault(by_slo[slo.id].id, []).append(slo)
     unique = {p.id: p for p in by_slo.values()}
-    fast, health_rules = [], [health.rules_failing(stack)]
-    for name in sorted(members):
-        fast += burn_rate.alerts(stack, unique[name], tuple(members[name]))
-        health_rules.append(health.no_data(stack, unique[name], tuple(members[name])))
-    stem = f"{stack.name}-alerts"
-    return RuleFile(
-        stem,
-        (*split(f"{stem}-burn", timing.interval_text, fast), *split(f"{stem}-health", "1m", health_rules)),
+    files = [
+        RuleFile(
+            alert_file_name(stack, unique[name]),
+            (
+                *split(
+                    f"{stack.name}-burn-{name}",
+                    timing.interval_text,
+                    burn_rate.alerts(stack, unique[name], tuple(slos)),
+                ),
+                *split(
+                    f"{stack.name}-health-{name}", "1m", [health.no_data(stack, unique[name], tuple(slos))]
+                ),
+            ),
+        )
+        for name, slos in sorted(members.items())
+    ]
+    files.append(
+        RuleFile(f"{stack.name}-alerts", split(f"{stack.name}-health", "1m", [health.rules_failing(stack)]))
     )
+    return files

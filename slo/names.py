@@ -11,6 +11,7 @@ ERRORS_HOURLY = "slo:errors:hourly_rate"
 TOTAL_LEDGER = "slo:total:ledger"  # the base, healed by the hour, dated by month and quarter (UTC)
 ERRORS_LEDGER = "slo:errors:ledger"
 BUDGET = "slo:error_budget:ratio"  # one series per SLO: its value, and in labels all that is known of it
+WEIGHT = "slo:part_weight:ratio"
 OBJECTIVE = "slo:objective:ratio"
 PERIOD_RATIO = "slo:error_ratio:period"
 REMAINING = "slo:error_budget_remaining:ratio"

@@ -77,7 +77,8 @@ def parse(expr: str) -> Any:
         raise DefinitionError(f"PromQL {expr!r} does not parse: {reason}") from None
 
 
-def _selector(node: Any) -> Selector:
+def selector_of(node: Any) -> Selector:
+    """The selector of a VectorSelector node."""
     ops = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
     metric, matchers = node.name or "", []
     for m in node.matchers.matchers:
@@ -93,7 +94,7 @@ def _selector(node: Any) -> Selector:
 def as_selector(expr: str) -> Selector | None:
     """The selector, when the whole expression is one instant selector; else None."""
     node = parse(expr)
-    return _selector(node) if isinstance(node, pp.VectorSelector) else None
+    return selector_of(node) if isinstance(node, pp.VectorSelector) else None
 
 
 def children(node: Any) -> Iterator[Any]:
@@ -113,7 +114,7 @@ def walk(node: Any) -> Iterator[Any]:
 
 def selectors(expr: str) -> tuple[Selector, ...]:
     """Every series selector of an expression, in the order of the text, without repeats."""
-    found = [_selector(n) for n in walk(parse(expr)) if isinstance(n, pp.VectorSelector)]
+    found = [selector_of(n) for n in walk(parse(expr)) if isinstance(n, pp.VectorSelector)]
     return tuple(dict.fromkeys(found))
 
 
@@ -122,7 +123,7 @@ def counters(expr: str) -> tuple[str, ...]:
     names: list[str] = []
     for node in walk(parse(expr)):
         if isinstance(node, pp.Call) and node.func.name in COUNTER_FUNCTIONS:
-            names += [_selector(n).metric for n in walk(node) if isinstance(n, pp.VectorSelector)]
+            names += [selector_of(n).metric for n in walk(node) if isinstance(n, pp.VectorSelector)]
     return tuple(dict.fromkeys(names))
 
 
@@ -169,7 +170,7 @@ def inject(expr: str, labels: Mapping[str, str]) -> str:
         if n.at is not None:
             raise DefinitionError(f"PromQL {expr!r} uses @, which a recording rule must not")
         offset = f" offset {int(n.offset.total_seconds())}s" if n.offset else ""
-        return pp.parse(str(_selector(n).with_labels(labels)) + offset)
+        return pp.parse(str(selector_of(n).with_labels(labels)) + offset)
 
     node = parse(in_window(expr, _STAND_IN))
     return text(pp.transform(node, rewrite)).replace(_PRINTED, WINDOW)
@@ -184,3 +185,26 @@ def series(metric: str, labels: Mapping[str, str]) -> str:
 def any_of(names: Iterable[str]) -> str:
     """A regular expression that matches exactly these literal names."""
     return "|".join(re.escape(n).replace("\\-", "-") for n in names)
+
+
+def result_labels(expr: str) -> set[str] | None:
+    """The labels an expression's result can have, where aggregations fix them; None where any may be there."""
+    return _labels(parse(expr))
+
+
+def _labels(node: Any) -> set[str] | None:
+    if isinstance(node, pp.ParenExpr):
+        return _labels(node.expr)
+    if isinstance(node, pp.AggregateExpr):
+        if str(node.op) in ("topk", "bottomk", "limitk"):
+            return _labels(node.expr)
+        modifier = node.modifier
+        if modifier is None:
+            return set()
+        return set(modifier.labels) if modifier.type == pp.AggModifierType.By else None
+    if isinstance(node, pp.BinaryExpr):
+        left = _labels(node.lhs)
+        return left if isinstance(node.rhs, pp.NumberLiteral) or str(node.op) in ("and", "unless") else None
+    if isinstance(node, pp.Call) and node.func.name in ("time", "vector"):
+        return set()
+    return None

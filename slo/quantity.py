@@ -13,8 +13,8 @@ from pydantic_core import CoreSchema, core_schema
 from slo.errors import DefinitionError
 
 _UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400),
-          "w": Decimal(604800)}  # fmt: skip
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+          "w": Decimal(604800), "y": Decimal(31536000)}  # fmt: skip
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w|y)")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 

@@ -1,0 +1,339 @@
+"""The command. The only module that prints."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import sys
+from contextlib import nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Table
+
+from slo import check, explain, scaffold, testing, tree
+from slo.budget import budget_text
+from slo.compile import Config, compile_stack
+from slo.errors import DefinitionError, LoadError, Problem, SLOError
+from slo.load import load
+from slo.model import SLO, Stack
+from slo.quantity import Duration
+
+OK, FINDINGS, USAGE = 0, 1, 2
+
+app = typer.Typer(
+    name="slo",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Service level objectives as code: compile Python definitions to Prometheus rules, alerts and their tests.\n\n"
+    "Exit codes: 0 fine, 1 findings or drift, 2 usage error or broken definition.",
+)
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+    github = "github"
+
+
+class Plain(StrEnum):
+    text = "text"
+    json = "json"
+
+
+Definitions = Annotated[
+    Path | None,
+    typer.Argument(help="A Python file that binds `stack`, or a folder with slos.py. Default: the Stella Ops catalogue.",
+                   show_default=False),
+]  # fmt: skip
+Metrics = Annotated[
+    Path | None,
+    typer.Option("--metrics", help="YAML with the deployment's metric names, for the Stella Ops catalogue (`slo schema` prints its JSON Schema).",
+                 show_default=False),
+]  # fmt: skip
+Scrape = Annotated[
+    str | None,
+    typer.Option("--scrape-interval", help="How often Prometheus scrapes the services. Default: 30s, or what --metrics says.",
+                 show_default=False),
+]  # fmt: skip
+
+
+def _console(stderr: bool = False) -> Console:
+    return Console(stderr=stderr, soft_wrap=True, highlight=False)
+
+
+def _stack(definitions: Path | None, metrics: Path | None, scrape: str | None) -> tuple[Stack, Config]:
+    if definitions is not None and metrics is not None:
+        raise LoadError(
+            "--metrics renames the metrics of the Stella Ops catalogue; a definition file names its own: drop one"
+        )
+    if definitions is not None:
+        stack, default = load(definitions), Duration.of(30)
+    else:
+        from slo.catalog import stack as catalogue
+        from slo.catalog.metrics import load_metrics
+
+        chosen = load_metrics(metrics)
+        stack, default = catalogue(chosen), chosen.scrape_interval
+    try:
+        config = Config(Duration.parse(scrape) if scrape else default)
+        _ = config.timing
+    except ValueError as error:
+        raise DefinitionError(f"--scrape-interval: {error}") from None
+    return stack, config
+
+
+@app.command()
+def generate(
+    definitions: Definitions = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="The folder to write; only files generated here before are replaced or removed."
+        ),
+    ] = Path("generated"),
+    check_only: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Write nothing: compare, print a diff, exit 1 when the folder is not up to date."
+        ),
+    ] = False,
+    metrics: Metrics = None,
+    scrape_interval: Scrape = None,
+) -> None:
+    """Compile definitions to Prometheus rules, PrometheusRule objects, Alertmanager configuration and tests."""  # fmt: skip
+    stack, config = _stack(definitions, metrics, scrape_interval)
+    outputs = compile_stack(stack, config)
+    if check_only:
+        drift = tree.compare(out, outputs)
+        if not drift:
+            print(f"{out} is up to date: {len(outputs)} files")
+            return
+        sys.stdout.write(drift.diff)
+        for what, paths in (("missing", drift.missing), ("changed", drift.changed), ("stale", drift.stale)):
+            for path in paths:
+                print(f"{what}: {path}")
+        again = " ".join(["slo generate", *([str(definitions)] if definitions else []), "--out", str(out)])
+        print(f"{out} is not up to date: run `{again}`", file=sys.stderr)
+        raise typer.Exit(FINDINGS)
+    done = tree.write(out, outputs)
+    print(
+        f"{out}: {len(stack.slos)} SLOs and {len(stack.all_monitors)} monitors of {stack.name} in {len(outputs)} files "
+        f"({len(done.missing)} new, {len(done.changed)} changed, {len(done.stale)} removed)"
+    )
+
+
+@app.command()
+def validate(
+    definitions: Definitions = None,
+    live: Annotated[
+        str | None,
+        typer.Option(
+            "--live",
+            help="URL of a Prometheus that scrapes the services: metrics, types, buckets and retention are checked there.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Format, typer.Option("--output", help="text, json, or github (annotations of a workflow).")
+    ] = Format.text,
+    metrics: Metrics = None,
+    scrape_interval: Scrape = None,
+) -> None:
+    """Find what will not work, or not as meant. Exit 1 on errors; warnings and what could not be checked are shown."""  # fmt: skip
+    stack, config = _stack(definitions, metrics, scrape_interval)
+    problems = check.static(stack, config.timing)
+    if live is not None:
+        problems += check.live(stack, config.timing, live)
+    problems = sorted(problems)
+    if output is Format.json:
+        print(json.dumps([_as_json(p) for p in problems], indent=2, ensure_ascii=False))
+    elif output is Format.github:
+        level = {"error": "error", "warning": "warning", "unknown": "notice"}
+        for p in problems:
+            print(f"::{level[p.severity]} title={p.check}::{p.place}: {p.reason} {p.remedy}")
+    else:
+        _print_problems(problems, stack)
+    if any(p.severity == "error" for p in problems):
+        raise typer.Exit(FINDINGS)
+
+
+def _as_json(p: Problem) -> dict[str, str]:
+    return {
+        "place": p.place,
+        "check": p.check,
+        "severity": p.severity,
+        "text": p.text,
+        "reason": p.reason,
+        "remedy": p.remedy,
+    }
+
+
+def _print_problems(problems: list[Problem], stack: Stack) -> None:
+    console = _console()
+    colour = {"error": "bold red", "warning": "yellow", "unknown": "cyan"}
+    for p in problems:
+        console.print(f"[{colour[p.severity]}]{p.severity}[/] {escape(p.place)} [dim]({p.check})[/]")
+        if p.text:
+            console.print(f"    {escape(p.text)}")
+        console.print(f"    {escape(p.reason)}\n    {escape(p.remedy)}\n")
+    count = {s: sum(p.severity == s for p in problems) for s in ("error", "warning", "unknown")}
+    console.print(
+        f"{stack.name}: {len(stack.slos)} SLOs, {len(stack.all_monitors)} monitors: {count['error']} errors, "
+        f"{count['warning']} warnings, {count['unknown']} could not be checked"
+    )
+
+
+@app.command("list")
+def list_(
+    definitions: Definitions = None,
+    output: Annotated[Plain, typer.Option("--output", help="text or json.")] = Plain.text,
+    metrics: Metrics = None,
+) -> None:
+    """List every SLO with its objective and error budget, and every monitor."""
+    stack, config = _stack(definitions, metrics, None)
+    if output is Plain.json:
+        manifest = next(o.text for o in compile_stack(stack, config) if o.path == "slos.json")
+        data = json.loads(manifest)
+        print(json.dumps({"slos": data["slos"], "monitors": data["monitors"]}, indent=2, ensure_ascii=False))
+        return
+    table = Table(
+        "SLO", "objective", "window", "error budget", "indicator", "owner", box=None, pad_edge=False
+    )
+    for slo in stack.slos:
+        table.add_row(
+            slo.id, str(slo.objective), str(slo.window), budget_text(slo), slo.sli.kind, slo.service.owner
+        )
+    monitors = Table("monitor", "severity", "service", "what it says", box=None, pad_edge=False)
+    for m in stack.all_monitors:
+        monitors.add_row(m.name, stack.severities[m.severity], m.service.name, m.summary)
+    console = Console(highlight=False)
+    console.print(table)
+    if stack.all_monitors:
+        console.print()
+        console.print(monitors)
+
+
+@app.command("explain")
+def explain_(
+    name: Annotated[str, typer.Argument(help="An SLO as `slo list` names it.")],
+    definitions: Definitions = None,
+    output: Annotated[Plain, typer.Option("--output", help="text or json.")] = Plain.text,
+    metrics: Metrics = None,
+    scrape_interval: Scrape = None,
+) -> None:
+    """Explain one SLO: its budget, its query, and when each alert fires for a total, a 10 % and a 1 % outage."""
+    stack, config = _stack(definitions, metrics, scrape_interval)
+    slo = _find(stack, name)
+    told = explain.explain(slo, config.timing)
+    if output is Plain.json:
+        print(json.dumps(told.as_json(), indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    console.print(f"[bold]{escape(slo.id)}[/]  {escape(slo.description)}")
+    for label, value in told.facts:
+        console.print(f"  {label:<15}{escape(value)}")
+    for title, query in told.queries:
+        console.print(f"\n  {title}")
+        for line in query.splitlines():
+            console.print(
+                "    ",
+                Syntax(line, "promql", theme="ansi_light", background_color="default")
+                if console.is_terminal
+                else escape(line),
+                sep="",
+                soft_wrap=True,
+            )
+    table = Table(
+        "alert tier", "fires above", *(f"{o} outage" for o in explain.OUTAGES), box=None, pad_edge=False
+    )
+    for row in told.tiers:
+        table.add_row(row.name, row.above, *row.detection)
+    console.print(
+        "\n  Time from the start of an outage to the alert, and the share of the budget it has cost by then:"
+    )
+    console.print(table)
+    for note in told.notes:
+        console.print(f"  - {escape(note)}")
+
+
+def _find(stack: Stack, name: str) -> SLO:
+    for slo in stack.slos:
+        if slo.id == name:
+            return slo
+    close = difflib.get_close_matches(name, [s.id for s in stack.slos], 1)
+    hint = f"did you mean {close[0]}?" if close else "`slo list` names them all"
+    raise DefinitionError(f"no SLO is named {name!r}: {hint}")
+
+
+@app.command("test")
+def test_(
+    definitions: Definitions = None,
+    name: Annotated[
+        str, typer.Option("--only", help="Test only SLOs and monitors whose name contains this text.")
+    ] = "",
+    promtool: Annotated[
+        str, typer.Option("--promtool", help="The promtool to run.", envvar="PROMTOOL")
+    ] = "promtool",
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many to run at once.")] = os.cpu_count()
+    or 2,
+    metrics: Metrics = None,
+    scrape_interval: Scrape = None,
+) -> None:
+    """Run the generated tests of every SLO and monitor with promtool: outages page, health is silent, and more."""
+    stack, config = _stack(definitions, metrics, scrape_interval)
+    results = []
+    with _console(stderr=True).status("testing") if sys.stderr.isatty() else nullcontext():
+        for result in testing.run(compile_stack(stack, config), promtool, jobs, name):
+            results.append(result)
+            if not result.passed:
+                print(f"FAILED {result.name}\n{result.output}")
+    failed = sum(not r.passed for r in results)
+    if not results:
+        raise DefinitionError(f"no generated test is named like {name!r}: `slo list` names SLOs and monitors")
+    print(f"{len(results) - failed} passed, {failed} failed")
+    if failed:
+        raise typer.Exit(FINDINGS)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to create.")],
+    name: Annotated[str, typer.Option("--name", help="The stack's name. Default: the folder's.")] = "",
+) -> None:
+    """Write a first definition of your own, with comments. It compiles at once."""
+    file = scaffold.write(folder, name or folder.resolve().name)
+    print(
+        f"{file} is yours to change. Next:\n  slo validate {folder}\n  slo generate {folder} --out {folder / 'generated'}"
+    )
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the metric map that --metrics reads."""
+    from slo.catalog.metrics import Metrics as Map
+
+    print(json.dumps(Map.model_json_schema(), indent=2, ensure_ascii=False))
+
+
+def main() -> None:
+    """Entry point: every error of ours is one sentence on stderr and exit code 2."""
+    try:
+        sys.exit(app(standalone_mode=False) or OK)
+    except SLOError as error:
+        print(f"slo: {error}", file=sys.stderr)
+        sys.exit(USAGE)
+    except typer.Abort:
+        sys.exit(130)
+    except click.ClickException as error:  # a wrong option or argument
+        error.show()
+        sys.exit(USAGE)

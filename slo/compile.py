@@ -1,0 +1,90 @@
+"""From a stack to every output file, in memory: a pure function."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from alerts import alertmanager, promtests, render
+from alerts.recording import Timing, budget_labels
+from alerts.rules import policies, rule_files
+from slo.artifact import Output
+from slo.model import Stack
+from slo.quantity import Duration, shortest
+
+MANIFEST = "slos.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a deployment decides: how often Prometheus scrapes."""
+
+    scrape_interval: Duration = Duration.of(30)
+
+    @property
+    def timing(self) -> Timing:
+        return Timing.of(self.scrape_interval)
+
+
+def compile_stack(stack: Stack, config: Config | None = None) -> tuple[Output, ...]:
+    """All outputs, sorted by path. Same stack and config, same bytes."""
+    timing = (config or Config()).timing
+    outputs = sorted(_outputs(stack, timing), key=lambda o: o.path)
+    return (*outputs, Output(MANIFEST, _manifest(stack, timing, [o.path for o in outputs])))
+
+
+def _outputs(stack: Stack, timing: Timing) -> Iterator[Output]:
+    files = rule_files(stack, timing)
+    for file in files:
+        yield Output(f"prometheus/{file.name}.yaml", render.rule_file(file))
+        yield Output(f"prometheus-operator/{file.name}.yaml", render.prometheus_rule(file, stack.name))
+    yield Output("alertmanager/alertmanager.yaml", alertmanager.config(stack))
+    for name, text in promtests.tests(stack, files, timing):
+        yield Output(f"tests/{name}.yaml", text)
+
+
+def _manifest(stack: Stack, timing: Timing, paths: list[str]) -> str:
+    by_slo = policies(stack, timing)
+    slos = []
+    for slo in stack.slos:
+        policy = by_slo[slo.id]
+        slos.append(
+            {
+                "id": slo.id,
+                "description": slo.description,
+                "objective": str(slo.objective),
+                "error_budget": shortest(slo.objective.budget),
+                "kind": slo.sli.kind,
+                "by": list(slo.by),
+                "labels": budget_labels(stack, slo, policy, timing),
+                "alerts": [
+                    {
+                        "tier": r.tier.name,
+                        "burn_rate": shortest(r.factor),
+                        "budget_share": shortest(r.share),
+                        "replaced": r.replaced,
+                    }
+                    for r in policy.tiers
+                ],
+                "tiers_left_out": list(policy.dropped),
+                "min_bad": policy.min_bad,
+            }
+        )
+    monitors = [
+        {
+            "name": m.name,
+            "service": m.service.name,
+            "severity": stack.severities[m.severity],
+            "summary": m.summary,
+        }
+        for m in stack.all_monitors
+    ]
+    manifest = {
+        "stack": stack.name,
+        "base_window": timing.base_text,
+        "slos": slos,
+        "monitors": monitors,
+        "files": paths,
+    }
+    return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
