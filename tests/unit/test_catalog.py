@@ -233,6 +233,21 @@ def test_the_attestors_bound_follows_the_profile() -> None:
     assert str(by_profile["otel"].bound) == "0.250"
 
 
+@pytest.mark.parametrize("reading", ["summary", "buckets", "native", "quantile", "http"])
+def test_every_latency_can_be_read_in_every_form(reading: str) -> None:
+    """A summary, a classic or native histogram and an HTTP route give a whole stack of queries that parse."""
+    form = {"reading": reading, "metric": "took_seconds", "route": "/r"}
+    timings = {
+        "authority": ("token",), "signer": ("sign",), "attestor": ("submit",), "scanner": ("scan", "compose", "diff"),
+        "concelier": ("export",), "web_ui": ("render",), "zastava": ("latency",),
+    }  # fmt: skip
+    m = Metrics.model_validate({section: dict.fromkeys(names, form) for section, names in timings.items()})
+    for query in queries(stack(m)):
+        promql.parse(query)
+        if reading == "native":
+            assert "took_seconds_" not in query
+
+
 def test_milliseconds_stay_milliseconds() -> None:
     """A bound on a histogram of milliseconds is in milliseconds."""
     scan = next(s.sli for s in stack(Metrics(profile="otel")).slos if s.id == "scanner-scan-latency-small")
@@ -303,6 +318,7 @@ REFUSED = {
     "signer: {revoked: ''}": ("'signer.revoked'", "does not parse"),
     "signer: {revoked: 'a{'}": ("'signer.revoked'", "does not parse"),
     "http: {route_label: 'a-b'}": ("'http.route_label'", "label name"),
+    "http: {server_error: '5..('}": ("'http.server_error'", "such as '5..'"),
     "scanner: {pending_limit: many}": ("'scanner.pending_limit'", "not a number"),
     "scanner: {small: 5}": ("'scanner.small'", "such as '5m'"),
     "scanner: {scan: {metric: ''}}": ("'scanner.scan'", "needs metric="),
