@@ -20,16 +20,17 @@ def config(stack: Stack) -> str:
     grouping = sorted({label for slo in stack.slos for label in slo.by})
     equal = ", ".join(("stack", "slo", *grouping))
     owners = sorted({s.owner for s in stack.all_services})
-    receivers = ["default", *(f"{kind}-{_slug(o)}" for o in owners for kind in ("page", "ticket"))]
+    called = _slugs(owners)
+    receivers = ["default", *(f"{kind}-{called[o]}" for o in owners for kind in ("page", "ticket"))]
     route = "".join(
         f"    - matchers: [{_m('owner', owner)}]\n"
         f"      routes:\n"
         f"        - matchers: [{_m('severity', severity['page'])}]\n"
-        f"          receiver: page-{_slug(owner)}\n"
+        f"          receiver: page-{called[owner]}\n"
         f"          group_wait: 10s\n"
         f"          repeat_interval: 1h\n"
         f"        - matchers: [{_m('severity', severity['ticket'])}]\n"
-        f"          receiver: ticket-{_slug(owner)}\n"
+        f"          receiver: ticket-{called[owner]}\n"
         for owner in owners
     )
     return (
@@ -69,12 +70,19 @@ def _feeds(stack: Stack) -> str:
 
 
 def _m(label: str, value: str) -> str:
-    return f"'{label}=\"{value}\"'"
+    """A matcher as a single-quoted YAML string."""
+    return "'" + f"{label}={promql.quote(value)}".replace("'", "''") + "'"
 
 
 def _any(label: str) -> str:
     return f"'{label}=~\".+\"'"
 
 
-def _slug(owner: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in owner.lower()).strip("-")
+def _slugs(owners: list[str]) -> dict[str, str]:
+    """A receiver's name for every owner; owners that would share one are numbered."""
+    out: dict[str, str] = {}
+    for owner in owners:
+        slug = "".join(c if c.isascii() and c.isalnum() else "-" for c in owner.lower()).strip("-") or "owner"
+        taken = sum(s == slug or s.startswith(f"{slug}--") for s in out.values())
+        out[owner] = f"{slug}--{taken + 1}" if taken else slug
+    return out

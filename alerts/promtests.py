@@ -65,7 +65,7 @@ def tests(stack: Stack, files: tuple[RuleFile, ...], timing: Timing) -> Iterator
             yield f"slo-{slo.id}", _file(used, STEP, fast)
         if slow is not None:
             step, scenario = slow
-            yield f"slo-{slo.id}-slow", _file(used, step, (scenario,))
+            yield f"slo-{slo.id}.slow", _file(used, step, (scenario,))
     watched = [f for f in files if f.name == f"{stack.name}-monitors"]
     for monitor in stack.all_monitors:
         found = monitor_scenarios(monitor)
@@ -190,7 +190,12 @@ def slow_burn(slo: SLO, policy: Policy, timing: Timing) -> tuple[int, Scenario] 
     step = 600
     if counts_time(slo.sli):
         # A blip is one evaluation long: it must not fill a page's hour on its own.
-        fits = min((r.factor for r in pages if r.tier.long == "1h"), default=Decimal(6)) * budget * 3600 * Decimal("0.6")
+        fits = (
+            min((r.factor for r in pages if r.tier.long == "1h"), default=Decimal(6))
+            * budget
+            * 3600
+            * Decimal("0.6")
+        )
         step = min(600, int(fits) // timing.interval * timing.interval)
         if step == 0:
             return None

@@ -76,9 +76,17 @@ def _bucket(slo: SLO, sli: Latency, suffix: str, le: str = "") -> str:
 
 
 def le_pattern(bound: Decimal) -> str:
-    """A bucket bound as a pattern: Prometheus 2 keeps le="1", Prometheus 3 writes le="1.0"."""
+    """A bucket bound as a pattern: Prometheus 2 keeps le="1", Prometheus 3 writes le="1.0".
+
+    Clients write bounds below 0.0001 and from a million with an exponent: le="5e-05".
+    """
     text = shortest(bound)
-    return promql.any_of((text, f"{text}.0")) if "." not in text else promql.any_of((text,))
+    known = [text] if "." in text else [text, f"{text}.0"]
+    if not Decimal("0.0001") <= bound < 1_000_000:
+        digits, exponent = bound.normalize().as_tuple().digits, bound.adjusted()
+        rest = "".join(map(str, digits[1:]))
+        known.append(f"{digits[0]}{'.' if rest else ''}{rest}e{exponent:+03d}")
+    return promql.any_of(known)
 
 
 def _pair(slo: SLO, sli: Simple, window: str, total: str) -> tuple[str, str]:
@@ -86,9 +94,12 @@ def _pair(slo: SLO, sli: Simple, window: str, total: str) -> tuple[str, str]:
     group = by(slo.by)
     nothing = f"0 * sum{group}({total})"
     match sli:
-        case Ratio(total=t, bad=b) if b is not None:
+        case Ratio(total=None, bad=b, good=g) if b is not None and g is not None:
+            good, bad = _rate(slo, g, window), _rate(slo, b, window)
+            return f"{good} + {bad}\nor\n{good}\nor\n{bad}", f"{bad}\nor\n{nothing}"
+        case Ratio(total=t, bad=b) if t is not None and b is not None:
             return _rate(slo, t, window), f"{_rate(slo, b, window)}\nor\n{nothing}"
-        case Ratio(total=t, good=g) if g is not None:
+        case Ratio(total=t, good=g) if t is not None and g is not None:
             good = f"({_rate(slo, g, window)} or {nothing})"
             return _rate(slo, t, window), f"clamp_min(sum{group}({total}) - {good}, 0)"
         case Latency(native=True):
@@ -169,7 +180,11 @@ def base_file(
         if isinstance(slo.sli, Composite):
             for part, weight in (slo.sli.weights or {}).items():
                 hourly.append(
-                    Rule(record=names.WEIGHT, expr=f"vector({weight})", labels=_identity(stack, slo, part))
+                    Rule(
+                        record=names.WEIGHT,
+                        expr=f"vector({shortest(Decimal(weight))})",
+                        labels=_identity(stack, slo, part),
+                    )
                 )
         labels = budget_labels(stack, slo, policies[slo.id], timing)
         hourly.append(

@@ -17,16 +17,19 @@ def scalar(text: str) -> str:
     """A one-line YAML string: plain where that is safe, else double-quoted."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS and ": " not in text:
         return text
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def block(text: str, indent: str) -> str:
     """A literal block: what Prometheus reads is what a person reads."""
-    return "|-\n" + "\n".join(f"{indent}{line}" if line else "" for line in text.split("\n"))
+    # Where the text starts with space, YAML must be told how far the block is indented.
+    start = "|2-\n" if text[:1] in (" ", "\n") else "|-\n"
+    return start + "\n".join(f"{indent}{line}" if line else "" for line in text.split("\n"))
 
 
 def value(text: str, indent: str) -> str:
-    return block(text, indent) if "\n" in text or '"' in text else scalar(text)
+    readable = all(c.isprintable() or c == "\n" for c in text) and text == text.rstrip()
+    return block(text, indent) if readable and ("\n" in text or '"' in text) else scalar(text)
 
 
 def _mapping(name: str, items: Mapping[str, str], pad: str) -> str:

@@ -19,11 +19,8 @@ def policies(stack: Stack, timing: Timing) -> dict[str, Policy]:
 def rule_files(stack: Stack, timing: Timing) -> tuple[RuleFile, ...]:
     """Base rules, shared rules, alerts, monitors."""
     by_slo = policies(stack, timing)
-    files: list[RuleFile] = []
-    for i in range(0, len(stack.slos), SLOS_PER_FILE):
-        files.append(
-            base_file(stack, stack.slos[i : i + SLOS_PER_FILE], by_slo, timing, i // SLOS_PER_FILE + 1)
-        )
+    packs = [stack.slos[i : i + SLOS_PER_FILE] for i in range(0, len(stack.slos), SLOS_PER_FILE)]
+    files = [base_file(stack, pack, by_slo, timing, n) for n, pack in enumerate(packs, 1)]
     if stack.slos:
         files.append(shared_file(stack, by_slo, timing))
         files += _alert_files(stack, by_slo, timing)

@@ -94,10 +94,16 @@ def _only(slo: SLO, expr: str) -> Selector:
 
 
 def _ratio(slo: SLO, sli: Ratio) -> dict[str, Counter]:
+    by = _by(slo)
+    if sli.total is None:
+        good, bad = _only(slo, sli.good or ""), _only(slo, sli.bad or "")
+        return {
+            witness.series_for(good, by): Counter(1, 0),
+            witness.series_for(bad, by): Counter(0, 1, only_errors=True),
+        }
     total = _only(slo, sli.total)
     chosen = _only(slo, sli.bad if sli.bad is not None else sli.good or "")
     is_bad = sli.bad is not None
-    by = _by(slo)
     if chosen.metric != total.metric:
         return {
             witness.series_for(total, by): Counter(1, 1),

@@ -16,10 +16,11 @@ from slo.errors import Problem, QueryError
 from slo.model import SLO, Monitor, Stack
 from slo.prometheus import Prometheus
 from slo.quantity import Duration, shortest
-from slo.sli import Latency, Ratio, counts_time, parts_of
+from slo.sli import Latency, Ratio, parts_of
 
 LOW_TRAFFIC_SHARE = Decimal("0.1")  # one error that burns this much of the budget is worth a warning
-GAUGE_ENDINGS = ("_seconds", "_bytes", "_ratio", "_celsius", "_info", "_timestamp_seconds", "_age_seconds")
+# Endings only gauges have. "_bytes" is not among them: storage servers count bytes under plain names.
+GAUGE_ENDINGS = ("_seconds", "_ratio", "_celsius", "_info")
 COUNTER_ENDINGS = ("_total", "_count", "_sum", "_bucket")
 
 
@@ -164,7 +165,7 @@ def live(stack: Stack, timing: Timing, url: str, server: Prometheus | None = Non
     cannot be asked at all.
     """
     with server or Prometheus(url) as prometheus:
-        existing = set(prometheus.get("label/__name__/values"))
+        existing = set(prometheus.get("label/__name__/values", list))
         found = list(_missing(stack, existing))
         for question in (_types, _buckets):
             try:
@@ -235,7 +236,7 @@ def _is_histogram(slo: SLO, metric: str) -> bool:
 
 
 def _types(stack: Stack, prometheus: Prometheus, existing: set[str]) -> Iterator[Problem]:
-    metadata = prometheus.get("metadata")
+    metadata = prometheus.get("metadata", dict)
     for place, expr in _expressions(stack):
         for metric in promql.counters(expr):
             kinds = {m.get("type") for m in metadata.get(metric, ()) if isinstance(m, dict)}
@@ -275,7 +276,7 @@ def _sorted(bounds: set[str]) -> list[str]:
 
 
 def _retention(stack: Stack, prometheus: Prometheus) -> Iterator[Problem]:
-    flags = prometheus.get("status/flags")
+    flags = prometheus.get("status/flags", dict)
     text = flags.get("storage.tsdb.retention.time") or flags.get("storage.tsdb.retention") or "0s"
     kept = (
         Duration.parse(text) if text not in ("0s", "0") else Duration.parse("15d")

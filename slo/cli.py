@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import shlex
 import sys
 from contextlib import nullcontext
 from enum import StrEnum
@@ -122,7 +123,9 @@ def generate(
         for what, paths in (("missing", drift.missing), ("changed", drift.changed), ("stale", drift.stale)):
             for path in paths:
                 print(f"{what}: {path}")
-        again = " ".join(["slo generate", *([str(definitions)] if definitions else []), "--out", str(out)])
+        given = (("--metrics", metrics), ("--scrape-interval", scrape_interval), ("--out", out))
+        options = [str(part) for pair in given if pair[1] is not None for part in pair]
+        again = shlex.join(["slo", "generate", *([str(definitions)] if definitions else []), *options])
         print(f"{out} is not up to date: run `{again}`", file=sys.stderr)
         raise typer.Exit(FINDINGS)
     done = tree.write(out, outputs)

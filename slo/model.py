@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from slo import promql
 from slo.errors import DefinitionError
 from slo.quantity import Duration, Objective, Window
-from slo.sli import AnySLI, Composite, Model, PromQL, counts_time, parts_of
+from slo.sli import SLI, AnySLI, Composite, EventsLike, Model, PromQL, counts_time, parts_of
 
 Severity: TypeAlias = Literal["page", "ticket", "info"]
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _ALERT = re.compile(r"[A-Z][A-Za-z0-9]*")
+_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 ALERT_NAME_LIMIT = 40  # the limit of mixtool's lint
 RESERVED = frozenset({"stack", "slo", "service", "owner", "tier", "window", "base", "policy", "unit", "severity",
                       "component", "part", "month", "quarter", "alertname", "alertstate", "monitor", "le",
@@ -45,10 +45,16 @@ def _labels(value: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _number(value: str) -> str:
-    try:
-        Decimal(value)
-    except InvalidOperation:
-        raise DefinitionError(f"bound {value!r} is a number written as text, such as '0.3'") from None
+    if not _DECIMAL.fullmatch(value):
+        raise DefinitionError(f"bound {value!r} is a number written as text, such as '0.3'")
+    return value
+
+
+def _wait(value: Duration) -> Duration:
+    if value.seconds % 1 or value.seconds > 400 * 86400:
+        raise DefinitionError(
+            f"duration {str(value)!r} is a wait of rules: write whole seconds, at most '400d'"
+        )
     return value
 
 
@@ -58,6 +64,7 @@ def _sequence(value: object) -> object:
 
 Name = Annotated[str, BeforeValidator(lambda v: _name(v) if isinstance(v, str) else v)]
 Number = Annotated[str, BeforeValidator(lambda v: _number(v) if isinstance(v, str) else v)]
+Wait = Annotated[Duration, AfterValidator(_wait)]
 Examples: TypeAlias = Mapping[str, str]
 
 
@@ -79,7 +86,7 @@ class Above(Model):
         super().__init__(bound=bound)
 
     def condition(self, query: str) -> str:
-        return f"{query} > {self.bound}"
+        return f"{promql.grouped(query)} > {self.bound}"
 
 
 class Below(Model):
@@ -91,7 +98,7 @@ class Below(Model):
         super().__init__(bound=bound)
 
     def condition(self, query: str) -> str:
-        return f"{query} < {self.bound}"
+        return f"{promql.grouped(query)} < {self.bound}"
 
 
 class NearZero(Above):
@@ -105,17 +112,26 @@ class NotExploding(Model):
     """The signal grew beyond `factor` times its own average over `past`, and beyond `floor`."""
 
     factor: Number = "3"
-    past: Duration = Duration.of(86400)
+    past: Wait = Duration.of(86400)
     floor: Number = "0"
 
+    if TYPE_CHECKING:
+
+        def __init__(self, *, factor: str = "3", past: str | Duration = "1d", floor: str = "0") -> None: ...
+
     def condition(self, query: str) -> str:
-        return f"{query} > {self.factor} * avg_over_time(({query})[{self.past}:5m] offset 10m) and {query} > {self.floor}"
+        now = promql.grouped(query)
+        return f"{now} > {self.factor} * avg_over_time(({query})[{self.past}:5m] offset 10m) and {now} > {self.floor}"
 
 
 class WhileDemand(Model):
     """The signal is zero or absent while there is demand for it: signer successes while scans occur."""
 
     demand: PromQL
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, demand: EventsLike) -> None: ...
 
     def condition(self, query: str) -> str:
         demand = rate_of(self.demand)
@@ -146,13 +162,33 @@ class Signal(Model):
     alert: str = ""
     when: Condition | None = None
     severity: Severity = "ticket"
-    lasting: Duration = Duration.of(600)
+    lasting: Wait = Duration.of(600)
     summary: str = ""
     description: str = ""
     runbook: str = ""
-    no_data: Duration | None = None
+    no_data: Wait | None = None
     fires: Examples = {}
     silent: Examples = {}
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            query: str,
+            title: str = "",
+            unit: str = "short",
+            alert: str = "",
+            when: Condition | None = None,
+            severity: Severity = "ticket",
+            lasting: str | Duration = "10m",
+            summary: str = "",
+            description: str = "",
+            runbook: str = "",
+            no_data: str | Duration | None = None,
+            fires: Examples = {},
+            silent: Examples = {},
+        ) -> None: ...
 
     @field_validator("query")
     @classmethod
@@ -188,6 +224,7 @@ def _signals(value: object) -> object:
     return value
 
 
+SignalsLike: TypeAlias = str | Signal | NotMeasured | Sequence[str | Signal]
 Signals = Annotated[tuple[Signal, ...] | NotMeasured, BeforeValidator(_signals)]
 
 
@@ -198,6 +235,12 @@ class GoldenSignals(Model):
     traffic: Signals
     errors: Signals
     saturation: Signals
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, *, latency: SignalsLike, traffic: SignalsLike, errors: SignalsLike, saturation: SignalsLike
+        ) -> None: ...
 
     def items(self) -> tuple[tuple[str, tuple[Signal, ...] | NotMeasured], ...]:
         return (("latency", self.latency), ("traffic", self.traffic), ("errors", self.errors),
@@ -219,6 +262,16 @@ class Service(Model):
     signals: GoldenSignals | None = None
     description: str = ""
 
+    @field_validator("selector")
+    @classmethod
+    def _label_names(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name in value:
+            if not promql.is_label(name) or name.startswith("__"):
+                raise DefinitionError(
+                    f"label {name!r} is no Prometheus label name: use letters, digits and underscores"
+                )
+        return value
+
 
 class AlertPolicy(Model):
     """Which alert tiers an SLO has, and what keeps them quiet at low traffic.
@@ -230,7 +283,13 @@ class AlertPolicy(Model):
 
     off: Annotated[tuple[str, ...], BeforeValidator(_sequence)] = ()
     min_events: int = Field(default=5, ge=1)
-    no_data: Duration = Duration.of(900)
+    no_data: Wait = Duration.of(900)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, *, off: Sequence[str] = (), min_events: int = 5, no_data: str | Duration = "15m"
+        ) -> None: ...
 
     @field_validator("off")
     @classmethod
@@ -260,6 +319,23 @@ class SLO(Model):
     ] = {}
     by: Annotated[tuple[str, ...], BeforeValidator(_sequence)] = ()
     runbook: str = ""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            service: Service,
+            name: str,
+            objective: str | Objective,
+            window: str | Window = "month",
+            sli: SLI,
+            description: str,
+            alerts: AlertPolicy = ...,
+            labels: Mapping[str, str] = {},
+            by: Sequence[str] = (),
+            runbook: str = "",
+        ) -> None: ...
 
     @field_validator("by")
     @classmethod
@@ -312,17 +388,37 @@ class Monitor(Model):
     service: Service
     condition: str
     severity: Severity = "ticket"
-    lasting: Duration | None = None
-    keep_firing: Duration | None = None
+    lasting: Wait | None = None
+    keep_firing: Wait | None = None
     summary: str
     description: str = ""
     runbook: str = ""
     labels: Annotated[
         Mapping[str, str], BeforeValidator(lambda v: _labels(v) if isinstance(v, Mapping) else v)
     ] = {}
-    no_data: Duration | None = None
+    no_data: Wait | None = None
     fires: Examples = {}
     silent: Examples = {}
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str,
+            service: Service,
+            condition: str,
+            severity: Severity = "ticket",
+            lasting: str | Duration | None = None,
+            keep_firing: str | Duration | None = None,
+            summary: str,
+            description: str = "",
+            runbook: str = "",
+            labels: Mapping[str, str] = {},
+            no_data: str | Duration | None = None,
+            fires: Examples = {},
+            silent: Examples = {},
+        ) -> None: ...
 
     @field_validator("name")
     @classmethod
@@ -346,7 +442,7 @@ class Monitor(Model):
     @classmethod
     def _compares(cls, value: str) -> str:
         promql.parse(value)
-        if not re.search(r"[<>=!]=?|\bunless\b|\band\b|\babsent", value):
+        if not promql.decides(value):
             raise DefinitionError(
                 f"condition {value!r} compares nothing, so it would always fire: add a bound, such as '> 0'"
             )
@@ -359,26 +455,26 @@ class Monitor(Model):
 
 def signal_monitors(service: Service) -> tuple[Monitor, ...]:
     """The monitors that a service's golden signals ask for."""
-    found = []
-    for _, signals in service.signals.items() if service.signals else ():
-        for s in () if isinstance(signals, NotMeasured) else signals:
-            if s.when is not None:
-                found.append(
-                    Monitor(
-                        name=s.alert,
-                        service=service,
-                        condition=s.when.condition(s.expr),
-                        severity=s.severity,
-                        lasting=s.lasting,
-                        summary=s.summary or f"A golden signal of {service.name} is out of bounds.",
-                        description=s.description,
-                        runbook=s.runbook,
-                        no_data=s.no_data,
-                        fires=s.fires,
-                        silent=s.silent,
-                    )  # fmt: skip
-                )
-    return tuple(found)
+    if service.signals is None:
+        return ()
+    watched = [s for _, signals in service.signals.items() if isinstance(signals, tuple) for s in signals]
+    return tuple(_signal_monitor(service, s, s.when) for s in watched if s.when is not None)
+
+
+def _signal_monitor(service: Service, s: Signal, when: Condition) -> Monitor:
+    return Monitor(
+        name=s.alert,
+        service=service,
+        condition=when.condition(s.expr),
+        severity=s.severity,
+        lasting=s.lasting,
+        summary=s.summary or f"A golden signal of {service.name} is out of bounds.",
+        description=s.description,
+        runbook=s.runbook,
+        no_data=s.no_data,
+        fires=s.fires,
+        silent=s.silent,
+    )
 
 
 class Stack(Model):
@@ -397,6 +493,21 @@ class Stack(Model):
     runbooks: str = ""
     description: str = ""
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str,
+            services: Sequence[Service] = (),
+            slos: Sequence[SLO] = (),
+            monitors: Sequence[Monitor] = (),
+            severities: Mapping[Severity, str] = ...,
+            dashboards: str = "",
+            runbooks: str = "",
+            description: str = "",
+        ) -> None: ...
+
     @model_validator(mode="after")
     def _consistent(self) -> Stack:
         if not self.slos and not self.monitors:
@@ -408,6 +519,13 @@ class Stack(Model):
             twice = sorted(n for n, count in Counter(ids).items() if count > 1)
             if twice:
                 raise DefinitionError(f"{what} {twice[0]!r} is defined twice: rename one of them")
+        apart = {label for s in self.slos for label in s.by}
+        for slo in self.slos:
+            both = sorted(apart & set(slo.labels))
+            if both:
+                raise DefinitionError(
+                    f"label {both[0]!r} of SLO {slo.id!r} is another SLO's by label, and they share their alerts: rename it"
+                )
         known: dict[str, Service] = {}
         for service in self.all_services:
             if known.setdefault(service.name, service) != service:

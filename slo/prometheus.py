@@ -55,15 +55,20 @@ class Prometheus:
         except (KeyError, TypeError, IndexError, ValueError):
             raise QueryError(f"{self.url} answered a query in a shape that is not Prometheus'") from None
 
-    def get(self, path: str, **params: str) -> Any:
-        """The `data` of any other API path, such as "metadata" or "status/flags"."""
-        return self._api("GET", path, params)
+    def get(self, path: str, shape: type = object, **params: str) -> Any:
+        """The `data` of any other API path, such as "metadata" or "status/flags"; `shape` is its type."""
+        data = self._api("GET", path, params)
+        if not isinstance(data, shape):
+            raise QueryError(f"{self.url} answered {path} in a shape that is not Prometheus'")
+        return data
 
     def _api(self, method: str, path: str, values: Mapping[str, str]) -> Any:
         url = f"{self.url}/api/v1/{path}"
         sent: dict[str, Any] = {"data": values} if method == "POST" else {"params": values}
+        status = "no answer"
         try:
             with self._client.stream(method, url, **sent) as response:
+                status = f"HTTP {response.status_code}"
                 body = b""
                 for chunk in response.iter_bytes():
                     body += chunk
@@ -75,9 +80,7 @@ class Prometheus:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise QueryError(f"cannot ask {self.url}: {error or type(error).__name__}") from None
         except (ValueError, RecursionError):
-            raise QueryError(
-                f"{self.url} did not answer in JSON (HTTP {response.status_code}): is it a Prometheus?"
-            ) from None
+            raise QueryError(f"{self.url} did not answer in JSON ({status}): is it a Prometheus?") from None
         if not isinstance(answer, dict) or answer.get("status") != "success" or "data" not in answer:
             reason = answer.get("error", "no reason given") if isinstance(answer, dict) else "no object"
             raise QueryError(f"{self.url} refused {path}: {reason}")

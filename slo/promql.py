@@ -14,10 +14,11 @@ import promql_parser as pp
 from slo.errors import DefinitionError
 
 WINDOW = "$window"
-_BACKTICK = re.compile(r"`([^`]*)`")
+_STRING = re.compile(r"""`[^`]*`|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 COUNTER_FUNCTIONS = ("rate", "increase", "irate")
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,20 @@ def in_window(expr: str, window: str) -> str:
 @lru_cache(maxsize=4096)
 def parse(expr: str) -> Any:
     """Parse, or raise DefinitionError with the parser's reason. `$window` is read as 5m."""
+    if "#" in _STRING.sub("", expr):
+        raise DefinitionError(
+            f"PromQL {expr!r} holds a comment, which would hide what follows: write it in Python"
+        )
     # The parser refuses a backslash inside a backtick string, which Prometheus accepts.
-    text = _BACKTICK.sub(lambda m: quote(m[1]), in_window(expr, "5m"))
+    text = _STRING.sub(lambda m: quote(m[0][1:-1]) if m[0][0] == "`" else m[0], in_window(expr, "5m"))
     try:
-        return pp.parse(text)
+        tree = pp.parse(text)
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise DefinitionError(f"PromQL {expr!r} does not parse: {reason}") from None
+    if any(isinstance(n, pp.VectorSelector) and n.matchers.or_matchers for n in walk(tree)):
+        raise DefinitionError(f"PromQL {expr!r} uses `or` between matchers, which Prometheus lacks: use =~")
+    return tree
 
 
 def selector_of(node: Any) -> Selector:
@@ -83,7 +91,7 @@ def selector_of(node: Any) -> Selector:
     metric, matchers = node.name or "", []
     for m in node.matchers.matchers:
         op = ops[str(m.op).rsplit(".", 1)[-1]]
-        if m.name == "__name__" and op == "=":
+        if m.name == "__name__" and op == "=" and is_metric(m.value):
             metric = m.value
         else:
             matchers.append(Matcher(m.name, op, m.value))
@@ -92,9 +100,10 @@ def selector_of(node: Any) -> Selector:
 
 @lru_cache(maxsize=4096)
 def as_selector(expr: str) -> Selector | None:
-    """The selector, when the whole expression is one instant selector; else None."""
+    """The selector, when the whole expression is one instant selector without offset or @; else None."""
     node = parse(expr)
-    return selector_of(node) if isinstance(node, pp.VectorSelector) else None
+    plain = isinstance(node, pp.VectorSelector) and node.offset is None and node.at is None
+    return selector_of(node) if plain else None
 
 
 def children(node: Any) -> Iterator[Any]:
@@ -137,14 +146,14 @@ class Comparison:
 
 
 def as_comparison(expr: str) -> Comparison | None:
-    """Split `query < bound` at its outermost comparison; None when there is none."""
+    """Split `query < bound` at its outermost comparison; None when there is none, or one that names its labels."""
     node = parse(expr)
-    if isinstance(node, pp.ParenExpr):
+    while isinstance(node, pp.ParenExpr):
         node = node.expr
     if not isinstance(node, pp.BinaryExpr):
         return None
     op = str(node.op)
-    if op not in ("<", "<=", ">", ">=", "==", "!="):
+    if op not in COMPARISONS or (node.modifier is not None and node.modifier.matching is not None):
         return None
     return Comparison(text(node.lhs), op, text(node.rhs))
 
@@ -169,7 +178,7 @@ def inject(expr: str, labels: Mapping[str, str]) -> str:
             return n
         if n.at is not None:
             raise DefinitionError(f"PromQL {expr!r} uses @, which a recording rule must not")
-        offset = f" offset {int(n.offset.total_seconds())}s" if n.offset else ""
+        offset = f" offset {round(n.offset.total_seconds() * 1000)}ms" if n.offset else ""
         return pp.parse(str(selector_of(n).with_labels(labels)) + offset)
 
     node = parse(in_window(expr, _STAND_IN))
@@ -185,6 +194,22 @@ def series(metric: str, labels: Mapping[str, str]) -> str:
 def any_of(names: Iterable[str]) -> str:
     """A regular expression that matches exactly these literal names."""
     return "|".join(re.escape(n).replace("\\-", "-") for n in names)
+
+
+def decides(expr: str) -> bool:
+    """Whether an expression compares, or asks for presence or absence, so that it can be an alert's condition."""
+    return any(
+        (isinstance(n, pp.BinaryExpr) and str(n.op) in (*COMPARISONS, "and", "unless"))
+        or (isinstance(n, pp.Call) and n.func.name.startswith("absent"))
+        for n in walk(parse(expr))
+    )
+
+
+def grouped(expr: str) -> str:
+    """The expression, in parentheses where a comparison appended to it would bind tighter."""
+    node = parse(expr)
+    loose = isinstance(node, pp.BinaryExpr) and str(node.op) in (*COMPARISONS, "and", "unless", "or")
+    return f"({expr})" if loose else expr
 
 
 def result_labels(expr: str) -> set[str] | None:

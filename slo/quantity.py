@@ -95,6 +95,8 @@ def _suggest(text: str) -> str:
     try:
         value = Decimal(text)
     except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
         return "write it as a percentage, such as '99.9%'"
     percent = value * 100 if value < 1 else value
     return (
@@ -132,6 +134,8 @@ class Duration(_Text):
     def __str__(self) -> str:
         """Shortest form Prometheus accepts: one unit where one divides evenly, else a compound ("1h30m")."""
         millis = int(self.seconds * 1000)
+        if millis != self.seconds * 1000:
+            return f"{shortest(self.seconds * 1000)}ms"
         for unit, size in (("d", 86400000), ("h", 3600000), ("m", 60000), ("s", 1000)):
             if millis % size == 0:
                 return f"{millis // size}{unit}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -25,6 +25,14 @@ def _as_text(value: object) -> object:
     return getattr(value, "query", value)
 
 
+class HasQuery(Protocol):
+    """A golden signal, which may stand where PromQL is expected."""
+
+    @property
+    def query(self) -> str: ...
+
+
+EventsLike: TypeAlias = str | HasQuery
 PromQL = Annotated[str, BeforeValidator(_as_text)]
 
 
@@ -41,7 +49,12 @@ class Model(BaseModel):
 def checked_events(expr: str) -> str:
     """Events are a counter selector, or PromQL that yields events per second over `$window`."""
     if promql.WINDOW in expr:
-        promql.parse(expr)
+        try:
+            promql.parse(f"sum(({expr}) >= 0)")
+        except DefinitionError as error:
+            raise DefinitionError(
+                f"{expr!r} does not yield events per second: write 'sum(rate(metric[$window]))' ({error})"
+            ) from None
     elif promql.as_selector(expr) is None:
         raise DefinitionError(
             f"{expr!r} is neither a series selector nor PromQL with a $window placeholder: "
@@ -57,24 +70,32 @@ def checked_selector(expr: str) -> str:
 
 
 class Ratio(Model):
-    """Bad (or good) events over total events, both counters.
+    """Bad (or good) events over total events, or bad and good events that sum to the total; all counters.
 
     Each is a series selector, or any PromQL that yields events per second over a `$window` placeholder.
     """
 
     kind: Literal["ratio"] = "ratio"
-    total: PromQL
+    total: PromQL | None = None
     bad: PromQL | None = None
     good: PromQL | None = None
+
+    if TYPE_CHECKING:  # what may be written, for type checkers and editors
+
+        def __init__(
+            self,
+            *,
+            total: EventsLike | None = None,
+            bad: EventsLike | None = None,
+            good: EventsLike | None = None,
+        ) -> None: ...
 
     _events = field_validator("total", "bad", "good")(lambda v: v if v is None else checked_events(v))
 
     @model_validator(mode="after")
-    def _one_side(self) -> Ratio:
-        if (self.bad is None) == (self.good is None):
-            raise DefinitionError(
-                "a Ratio takes either bad= or good= beside total=, not both and not neither"
-            )
+    def _two_of_three(self) -> Ratio:
+        if sum(side is not None for side in (self.total, self.bad, self.good)) != 2:
+            raise DefinitionError("a Ratio takes two of total=, bad= and good=: the third follows from them")
         return self
 
 
@@ -91,6 +112,17 @@ class Latency(Model):
     unit: Literal["seconds", "milliseconds"] = "seconds"
     native: bool = False
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            histogram: EventsLike,
+            below: str | Duration,
+            unit: Literal["seconds", "milliseconds"] = "seconds",
+            native: bool = False,
+        ) -> None: ...
+
     @field_validator("histogram")
     @classmethod
     def _base_name(cls, value: str) -> str:
@@ -98,6 +130,10 @@ class Latency(Model):
         if selector is None:
             raise DefinitionError(
                 f"histogram {value!r} is not a series selector: write 'metric{{label=\"value\"}}'"
+            )
+        if not selector.metric:
+            raise DefinitionError(
+                f"histogram {value!r} has no metric name: write it, as its series derive from it"
             )
         for suffix in ("_bucket", "_count", "_sum"):
             if selector.metric.endswith(suffix):
@@ -121,6 +157,10 @@ class Uptime(Model):
     kind: Literal["uptime"] = "uptime"
     gauge: PromQL
     quorum: int | str = 1
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, gauge: EventsLike, quorum: int | str = 1) -> None: ...
 
     _gauge = field_validator("gauge")(checked_selector)
 
@@ -150,11 +190,18 @@ class TimeSlice(Model):
     kind: Literal["time_slice"] = "time_slice"
     condition: str
 
+    if TYPE_CHECKING:
+
+        def __init__(self, *, condition: str) -> None: ...
+
     @field_validator("condition")
     @classmethod
     def _comparison(cls, value: str) -> str:
         if promql.as_comparison(value) is None:
-            raise DefinitionError(f"condition {value!r} is no comparison: write '<query> < <bound>'")
+            raise DefinitionError(
+                f"condition {value!r} is no plain comparison: write '<query> < <bound>' "
+                "(labels to match on go into the query: 'a - on (x) b < 0')"
+            )
         return value
 
 
@@ -164,6 +211,10 @@ class Freshness(Model):
     kind: Literal["freshness"] = "freshness"
     timestamp: PromQL
     within: Duration
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, timestamp: EventsLike, within: str | Duration) -> None: ...
 
     _gauge = field_validator("timestamp")(checked_selector)
 
@@ -182,6 +233,15 @@ class Composite(Model):
         str, Annotated[Ratio | Latency | Uptime | TimeSlice | Freshness, Field(discriminator="kind")]
     ]
     weights: Mapping[str, str] | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            parts: Mapping[str, Ratio | Latency | Uptime | TimeSlice | Freshness],
+            weights: Mapping[str, str] | None = None,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _whole(self) -> Composite:

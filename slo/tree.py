@@ -53,6 +53,8 @@ def compare(folder: Path, outputs: Iterable[Output]) -> Drift:
     wanted = {o.path: o.text for o in outputs}
     for path, text in wanted.items():
         file = folder / path
+        if file.is_dir():
+            raise OutputError(f"{file} is a folder, and a file goes there: choose another folder with --out")
         if not file.exists():
             missing.append(path)
         elif (now := file.read_bytes()) != text.encode():

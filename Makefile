@@ -1,0 +1,52 @@
+# Targets a person needs; everything is installed into this folder (.venv, .tools).
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+.PHONY: help generate test test-live demo bench lint clean peers
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+$(BIN)/slo: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.11" >&2; exit 3; }
+	@$(PYTHON) -m venv .venv || { echo "python3-venv is missing: apt-get install python3-venv" >&2; exit 3; }
+	@$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/.dev: pyproject.toml $(BIN)/slo
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+generate: $(BIN)/slo ## compile the Stella Ops stack into generated/
+	$(BIN)/slo generate
+
+test: .venv/.dev peers ## install what the tests need, then run them and every generated test
+	$(BIN)/pytest -n 2 -m "not live"
+	$(BIN)/slo test
+
+peers: ## promtool, Prometheus, Alertmanager, amtool and the blackbox exporter, into .tools/
+	tools/peers debian
+
+lint: .venv/.dev ## ruff, mypy --strict, import-linter, drift of generated/
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/slo generate --check
+
+test-live: .venv/.dev peers ## real servers, and rules replayed over simulated weeks (needs Go; minutes)
+	tools/peers prometheus3
+	cd tests/live/replay && go build -o ../../../.tools/replay . && go test ./...
+	$(BIN)/pytest -m live -n 0
+
+demo: .venv/.dev peers ## real Prometheus and Alertmanager with a simulated Stella Ops, until Ctrl-C
+	$(BIN)/python -m tools.demo
+
+bench: .venv/.dev peers ## compile time and memory, beside Sloth; rule evaluation in a real Prometheus
+	tools/peers sloth
+	$(BIN)/python tools/bench.py
+
+clean: ## remove everything that was installed or built here
+	rm -rf .venv .tools .demo .bench
