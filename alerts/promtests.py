@@ -14,18 +14,18 @@ from decimal import Decimal
 from alerts import monitors as monitor_rules
 from alerts import render, witness
 from alerts.recording import Timing
-from alerts.rules import SLOS_PER_FILE, alert_file_name, policies
+from alerts.rules import SLOS_PER_FILE, alert_file_name, monitor_file_name, policies
 from alerts.simulate import TRAFFIC, Phase, simulate
 from alerts.witness import Inputs, Leaf, Unsolvable
 from slo import names
 from slo.artifact import RuleFile
-from slo.burn import Policy, Resolved, detection
+from slo.burn import Policy, Resolved, detection, window_seconds
 from slo.model import SLO, Monitor, Stack
-from slo.quantity import Duration
+from slo.quantity import Duration, shortest
 from slo.sli import Composite, Ratio, counts_time, parts_of
 
 STEP = 60  # seconds between evaluations in a test: half the work of 30, and nothing assumes the spacing
-HEALTHY = 30 * 60  # seconds of health before an incident
+HEALTHY = 15 * 60  # seconds of health before an incident
 CLEARS = 50 * 60  # the slower page window (30m), the base, keep_firing_for, and some evaluations
 
 
@@ -66,11 +66,10 @@ def tests(stack: Stack, files: tuple[RuleFile, ...], timing: Timing) -> Iterator
         if slow is not None:
             step, scenario = slow
             yield f"slo-{slo.id}.slow", _file(used, step, (scenario,))
-    watched = [f for f in files if f.name == f"{stack.name}-monitors"]
     for monitor in stack.all_monitors:
         found = monitor_scenarios(monitor)
         if found:
-            yield f"monitor-{monitor.name}", _file(tuple(watched), 60, found)
+            yield f"monitor-{monitor.name}", _file((by_name[monitor_file_name(stack, monitor)],), 60, found)
 
 
 def alert(name: str, **labels: str) -> str:
@@ -138,7 +137,7 @@ def scenarios(slo: SLO, policy: Policy, timing: Timing) -> tuple[Scenario, ...]:
                 Phase(360, Decimal(10) / 3600, Decimal(1)),
                 Phase(3600, Decimal(10) / 3600, Decimal(0)),
             ),
-            [c for at in (2160, 2400, 4200) for c in silent(at, names.PAGE, names.TICKET)],
+            [c for at in (1560, 1800, 3000) for c in silent(at, names.PAGE, names.TICKET)],
         )
         if all(isinstance(p, Ratio) and p.bad is not None for p in counting):
             add(
@@ -175,51 +174,50 @@ def _pages_after(slo: SLO, policy: Policy, r: Resolved, timing: Timing) -> Decim
 
 def slow_burn(slo: SLO, policy: Policy, timing: Timing) -> tuple[int, Scenario] | None:
     """A burn between ticket and page: the ticket fires, the page never does. (evaluation step, scenario)"""
-    tickets, pages = policy.of("ticket"), policy.of("page")
-    if untestable(slo) or not tickets or isinstance(slo.sli, Composite):
+    if untestable(slo) or not policy.of("ticket") or isinstance(slo.sli, Composite):
         return None
-    budget = slo.objective.budget
-    low = min(r.factor for r in tickets)
-    high = min((r.factor for r in pages), default=low * 3)
-    first = tickets[0]
-    burn = (max(first.factor, low) + high) / 2 if first.factor < high else (low + high) / 2
-    chosen = first if burn > first.factor else tickets[-1]
-    bad = burn * budget
-    if bad >= 1 or burn <= chosen.factor:
+    step = _blip(slo, policy, timing) if counts_time(slo.sli) else 600
+    chosen = _between(slo, policy, step) if step else None
+    if chosen is None:
         return None
-    step = 600
-    if counts_time(slo.sli):
-        # A blip is one evaluation long: it must not fill a page's hour on its own.
-        fits = (
-            min((r.factor for r in pages if r.tier.long == "1h"), default=Decimal(6))
-            * budget
-            * 3600
-            * Decimal("0.6")
+    ticket, burn = chosen
+    length = _step_up(ticket.share * policy.period / burn * Decimal("1.15") + 3600, step)
+    interval = step if counts_time(slo.sli) else timing.base // 4
+    phase = Phase(length + 2 * step, TRAFFIC, burn * slo.objective.budget, blip=step)
+    ever = f"[{length}s]"
+    checks = (
+        Check(length, f"count(max_over_time({alert_series(names.TICKET, slo)}{ever}))", "1"),
+        Check(length, f"count(max_over_time({alert_series(names.PAGE, slo)}{ever}))", None),
+    )
+    name = f"{slo.id}: a slow burn of {shortest(burn)}x raises the ticket and never the page"
+    return step, Scenario(name, simulate(slo, (phase,), interval), interval, checks)
+
+
+def _blip(slo: SLO, policy: Policy, timing: Timing) -> int:
+    """How long one bad moment of a time-based indicator may last: it must not fill a page's hour on its own."""
+    factor = min((r.factor for r in policy.of("page") if r.tier.long == "1h"), default=Decimal(6))
+    fits = factor * slo.objective.budget * 3600 * Decimal("0.6")
+    return min(600, int(fits) // timing.interval * timing.interval)
+
+
+def _between(slo: SLO, policy: Policy, step: int) -> tuple[Resolved, Decimal] | None:
+    """A ticket tier and a burn rate above it and below every page, as fast as possible; None where none fits."""
+    budget, ticket = slo.objective.budget, policy.of("ticket")[0]
+    pages = policy.of("page")
+    high = min((r.factor for r in pages), default=ticket.factor * 2)
+    for nearness in ("0.8", "0.5", "0.3"):
+        burn = (
+            (ticket.factor + Decimal(nearness) * (high - ticket.factor)).quantize(Decimal("0.01")).normalize()
         )
-        step = min(600, int(fits) // timing.interval * timing.interval)
-        if step == 0:
-            return None
-    length = _step_up(chosen.share * policy.period / burn * Decimal("1.25") + 2 * 3600, step)
-    if length // step > 5000:
-        return None
-    series = simulate(
-        slo,
-        (Phase(length + 2 * step, TRAFFIC, bad, blip=step),),
-        timing.base // 4 if not counts_time(slo.sli) else step,
-    )
-    checks = [
-        Check(length, f"max_over_time({alert_series(names.TICKET, slo)}[{length}s])", "1"),
-        Check(length, f"count(count_over_time({alert_series(names.PAGE, slo)}[{length}s]))", None),
-    ]
-    checks[0] = Check(length, f"count({checks[0].expr})", "1")
-    interval = timing.base // 4 if not counts_time(slo.sli) else step
-    burn_text = format(burn.normalize(), "f")
-    return step, Scenario(
-        f"{slo.id}: a slow burn of {burn_text}x raises the ticket and never the page",
-        series,
-        interval,
-        tuple(checks),
-    )
+        if not ticket.factor < burn < high or burn * budget >= 1:
+            continue
+        if not counts_time(slo.sli):
+            return ticket, burn
+        apart = step / (burn * budget)
+        most = {r.tier.long: (window_seconds(r.tier.long) // apart + 1) * step for r in pages}
+        if all(most[r.tier.long] < r.factor * budget * window_seconds(r.tier.long) for r in pages):
+            return ticket, burn
+    return None
 
 
 def alert_series(name: str, slo: SLO) -> str:
@@ -244,9 +242,12 @@ def monitor_scenarios(monitor: Monitor) -> tuple[Scenario, ...]:
         fires, silent = _monitor_series(monitor)
     except Unsolvable:
         return ()
-    settle = 3600 if "[1d:5m]" in monitor.condition or "offset" in monitor.condition else 600
-    end = settle + (int(monitor.lasting.seconds) if monitor.lasting else 0)
-    end = _step_up(Decimal(end), 60)
+    lasting = int(monitor.lasting.seconds) if monitor.lasting else 0
+    settle = 3600 if witness.growth(monitor_rules.expression(monitor)) else 600
+    # Series by hand are judged at their last sample, derived ones go on long enough.
+    by_hand = bool(monitor.fires or monitor.silent)
+    derived = _step_up(Decimal(settle + lasting), 60)
+    end, calm = (_length(fires), _length(silent)) if by_hand else (derived, derived)
     found = [
         Scenario(
             f"{monitor.name}: fires when its condition holds",
@@ -258,7 +259,7 @@ def monitor_scenarios(monitor: Monitor) -> tuple[Scenario, ...]:
             f"{monitor.name}: is silent when it does not",
             silent,
             60,
-            (Check(end, _any_of(monitor.name), None),),
+            (Check(calm, _any_of(monitor.name), None),),
         ),
     ]
     if monitor.no_data is not None:
@@ -277,10 +278,20 @@ def monitor_scenarios(monitor: Monitor) -> tuple[Scenario, ...]:
                 f"{monitor.name}: is not reported blind when they are there",
                 silent,
                 60,
-                (Check(end, expr, None),),
+                (Check(calm, expr, None),),
             )
         )
     return tuple(found)
+
+
+def _length(series: dict[str, str]) -> int:
+    """Seconds until the last sample of promtool's notation, at a sample a minute."""
+
+    def samples(item: str) -> int:
+        times = item.rpartition("x")[2] if "x" in item else ""
+        return int(times) + (not item.startswith("_")) if times else 1
+
+    return max((sum(map(samples, values.split())) - 1 for values in series.values()), default=0) * 60
 
 
 def _any_of(name: str) -> str:

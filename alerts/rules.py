@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from alerts import burn_rate, health, monitors
 from alerts.recording import Timing, base_file, shared_file
-from slo.artifact import RuleFile, split
+from slo.artifact import Rule, RuleFile, split
 from slo.burn import Policy, resolve
-from slo.model import SLO, Stack
+from slo.model import SLO, Monitor, Stack
 
 SLOS_PER_FILE = 10
 
@@ -24,13 +24,23 @@ def rule_files(stack: Stack, timing: Timing) -> tuple[RuleFile, ...]:
     if stack.slos:
         files.append(shared_file(stack, by_slo, timing))
         files += _alert_files(stack, by_slo, timing)
-    watched = stack.all_monitors
-    if watched:
-        rules = [monitors.alert(stack, m) for m in watched]
-        absent = [r for m in watched if (r := health.monitor_no_data(stack, m)) is not None]
-        stem = f"{stack.name}-monitors"
-        files.append(RuleFile(stem, (*split(stem, "1m", rules), *split(f"{stem}-data", "1m", absent))))
-    return tuple(files)
+    return (*files, *_monitor_files(stack))
+
+
+def monitor_file_name(stack: Stack, monitor: Monitor) -> str:
+    return f"{stack.name}-monitors-{monitor.service.name}"
+
+
+def _monitor_files(stack: Stack) -> list[RuleFile]:
+    """One file per service: each monitor, followed by what tells that it is blind."""
+    rules: dict[str, list[Rule]] = {}
+    for monitor in stack.all_monitors:
+        chosen = rules.setdefault(monitor_file_name(stack, monitor), [])
+        chosen.append(monitors.alert(stack, monitor))
+        blind = health.monitor_no_data(stack, monitor)
+        if blind is not None:
+            chosen.append(blind)
+    return [RuleFile(name, split(name, "1m", chosen)) for name, chosen in rules.items()]
 
 
 def alert_file_name(stack: Stack, policy: Policy) -> str:

@@ -7,6 +7,7 @@ that is not measured is never bad.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias
@@ -247,6 +248,9 @@ class Composite(Model):
     def _whole(self) -> Composite:
         if len(self.parts) < 2:
             raise DefinitionError("a Composite needs at least two parts")
+        for part in self.parts:
+            if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?", part):
+                raise DefinitionError(f"part {part!r} becomes a label: name it with letters, digits and dashes")
         if self.weights is not None:
             if set(self.weights) != set(self.parts):
                 raise DefinitionError(
