@@ -54,19 +54,16 @@ def config(stack: Stack) -> str:
 
 
 def _feeds(stack: Stack) -> str:
-    """A monitor labelled `feeds: SERVICE` says whose data stop when it fires; that service's no-data is then known."""
-    out = ""
-    for monitor in stack.all_monitors:
-        fed = monitor.labels.get("feeds")
-        if fed:
-            targets = promql.any_of((names.NO_DATA, names.MONITOR_NO_DATA))
-            out += (
-                f"  # {monitor.name} explains why what it feeds has no data.\n"
-                f"  - source_matchers: [{_m('alertname', monitor.name)}, {_m('feeds', fed)}]\n"
-                f"    target_matchers: ['alertname=~\"{targets}\"', {_m('service', fed)}]\n"
-                "    equal: [stack]\n"
-            )
-    return out
+    """A monitor labelled `feeds: SERVICE` says whose data stop when it fires: that service's tickets are then known."""
+    return "".join(
+        f"  # {monitor.name} explains why what it feeds is missing or old.\n"
+        f"  - source_matchers: [{_m('alertname', monitor.name)}, {_m('feeds', monitor.labels['feeds'])}]\n"
+        f"    target_matchers: ['alertname!=\"{monitor.name}\"', {_m('service', monitor.labels['feeds'])}, "
+        f"{_m('severity', stack.severities['ticket'])}]\n"
+        "    equal: [stack]\n"
+        for monitor in stack.all_monitors
+        if "feeds" in monitor.labels
+    )
 
 
 def _m(label: str, value: str) -> str:

@@ -15,7 +15,7 @@ from alerts import monitors as monitor_rules
 from alerts import render, witness
 from alerts.recording import Timing
 from alerts.rules import SLOS_PER_FILE, alert_file_name, monitor_file_name, policies
-from alerts.simulate import TRAFFIC, Phase, simulate
+from alerts.simulate import TRAFFIC, Phase, Simulator
 from alerts.witness import Inputs, Leaf, Unsolvable
 from slo import names
 from slo.artifact import RuleFile
@@ -60,7 +60,11 @@ def tests(stack: Stack, files: tuple[RuleFile, ...], timing: Timing) -> Iterator
             by_name[f"{stack.name}-shared"],
             by_name[alert_file_name(stack, policy)],
         )
-        fast, slow = scenarios(slo, policy, timing), slow_burn(slo, policy, timing)
+        try:
+            world = Simulator(slo)
+            fast, slow = scenarios(slo, policy, timing, world), slow_burn(slo, policy, timing, world)
+        except Unsolvable:
+            continue
         if fast:
             yield f"slo-{slo.id}", _file(used, STEP, fast)
         if slow is not None:
@@ -79,21 +83,19 @@ def alert(name: str, **labels: str) -> str:
 def untestable(slo: SLO) -> str:
     """Why no test could be generated for an SLO; empty when one could."""
     try:
-        simulate(slo, (Phase(60, TRAFFIC, Decimal(0)),), 30)
+        Simulator(slo).run((Phase(60, TRAFFIC, Decimal(0)),), 30)
     except Unsolvable as error:
         return str(error)
     return ""
 
 
-def scenarios(slo: SLO, policy: Policy, timing: Timing) -> tuple[Scenario, ...]:
-    """What an SLO's alerts do, at the evaluation interval."""
-    if untestable(slo):
-        return ()
+def scenarios(slo: SLO, policy: Policy, timing: Timing, world: Simulator) -> tuple[Scenario, ...]:
+    """What an SLO's alerts do within hours."""
     step = timing.base // 4
     found = []
 
     def add(name: str, phases: tuple[Phase, ...], checks: list[Check]) -> None:
-        found.append(Scenario(f"{slo.id}: {name}", simulate(slo, phases, step), step, tuple(checks)))
+        found.append(Scenario(f"{slo.id}: {name}", world.run(phases, step), step, tuple(checks)))
 
     def silent(at: int, *alerts: str) -> list[Check]:
         return [
@@ -172,9 +174,9 @@ def _pages_after(slo: SLO, policy: Policy, r: Resolved, timing: Timing) -> Decim
     return max(seconds, Decimal(guard)) + 2 * STEP
 
 
-def slow_burn(slo: SLO, policy: Policy, timing: Timing) -> tuple[int, Scenario] | None:
+def slow_burn(slo: SLO, policy: Policy, timing: Timing, world: Simulator) -> tuple[int, Scenario] | None:
     """A burn between ticket and page: the ticket fires, the page never does. (evaluation step, scenario)"""
-    if untestable(slo) or not policy.of("ticket") or isinstance(slo.sli, Composite):
+    if not policy.of("ticket") or isinstance(slo.sli, Composite):
         return None
     step = _blip(slo, policy, timing) if counts_time(slo.sli) else 600
     chosen = _between(slo, policy, step) if step else None
@@ -190,7 +192,7 @@ def slow_burn(slo: SLO, policy: Policy, timing: Timing) -> tuple[int, Scenario] 
         Check(length, f"count(max_over_time({alert_series(names.PAGE, slo)}{ever}))", None),
     )
     name = f"{slo.id}: a slow burn of {shortest(burn)}x raises the ticket and never the page"
-    return step, Scenario(name, simulate(slo, (phase,), interval), interval, checks)
+    return step, Scenario(name, world.run((phase,), interval), interval, checks)
 
 
 def _blip(slo: SLO, policy: Policy, timing: Timing) -> int:

@@ -43,21 +43,46 @@ class Counter:
     only_errors: bool = False
 
 
+class Simulator:
+    """The raw series of one SLO; built once, run over any phases. Raises Unsolvable when it cannot be."""
+
+    def __init__(self, slo: SLO) -> None:
+        self._slo = slo
+        self._parts = tuple(parts_of(slo.sli).values())
+        self._counters = [_counters(slo, sli) for sli in self._parts]
+
+    def run(self, phases: tuple[Phase, ...], step: int) -> dict[str, str]:
+        """promtool's notation of every series over the phases, one sample each `step` seconds."""
+        out: dict[str, str] = {}
+        for sli, counters in zip(self._parts, self._counters, strict=True):
+            if counters is None:
+                values = _timed(self._slo, sli, phases, step)
+            else:
+                values = {n: v for n, c in counters.items() if (v := _counter(c, phases, step))}
+            for name, value in values.items():
+                if out.setdefault(name, value) != value:
+                    raise Unsolvable(f"two parts want {name} differently")
+        return out
+
+
 def simulate(slo: SLO, phases: tuple[Phase, ...], step: int) -> dict[str, str]:
-    """Every raw series of the SLO over the phases, one sample each `step` seconds. Raises Unsolvable."""
-    out: dict[str, str] = {}
-    for sli in parts_of(slo.sli).values():
-        for name, values in _simple(slo, sli, phases, step).items():
-            if out.setdefault(name, values) != values:
-                raise Unsolvable(f"two parts want {name} differently")
-    return out
+    """Every raw series of the SLO over the phases. Raises Unsolvable."""
+    return Simulator(slo).run(phases, step)
 
 
-def _simple(slo: SLO, sli: Simple, phases: tuple[Phase, ...], step: int) -> dict[str, str]:
+def _counters(slo: SLO, sli: Simple) -> dict[str, Counter] | None:
+    """The counters of a counting kind; None for a time-based one."""
     match sli:
-        case Ratio() | Latency():
-            counters = _ratio(slo, sli) if isinstance(sli, Ratio) else _latency(slo, sli)
-            return {n: v for n, c in counters.items() if (v := _counter(c, phases, step))}
+        case Ratio():
+            return _ratio(slo, sli)
+        case Latency():
+            return _latency(slo, sli)
+        case _:
+            return None
+
+
+def _timed(slo: SLO, sli: Simple, phases: tuple[Phase, ...], step: int) -> dict[str, str]:
+    match sli:
         case Uptime(quorum=quorum):
             selector = promql.as_selector(slo.selects(sli.gauge))
             assert selector is not None

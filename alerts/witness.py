@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from slo import promql
@@ -45,6 +46,7 @@ def merge(*many: Inputs) -> Inputs:
 # Labels that satisfy matchers
 
 
+@lru_cache(maxsize=4096)
 def example(pattern: str) -> str:
     """A text that a (fully anchored) regular expression matches."""
     try:

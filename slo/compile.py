@@ -37,8 +37,11 @@ def compile_stack(stack: Stack, config: Config | None = None) -> tuple[Output, .
 def _outputs(stack: Stack, timing: Timing) -> Iterator[Output]:
     files = rule_files(stack, timing)
     for file in files:
-        yield Output(f"prometheus/{file.name}.yaml", render.rule_file(file))
-        yield Output(f"prometheus-operator/{file.name}.yaml", render.prometheus_rule(file, stack.name))
+        text = render.rule_file(file)
+        yield Output(f"prometheus/{file.name}.yaml", text)
+        yield Output(
+            f"prometheus-operator/{file.name}.yaml", render.prometheus_rule(file.name, text, stack.name)
+        )
     yield Output("alertmanager/alertmanager.yaml", alertmanager.config(stack))
     for name, text in promtests.tests(stack, files, timing):
         yield Output(f"tests/{name}.yaml", text)

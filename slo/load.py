@@ -48,7 +48,8 @@ def load(path: Path) -> Stack:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise LoadError(f"{error.filename}:{error.lineno}: {error.msg}") from None
+        line = f":{error.lineno}" if error.lineno else ""
+        raise LoadError(f"{error.filename or file}{line}: {error.msg}") from None
     except (Exception, SystemExit) as error:
         raise LoadError(explain(error, file)) from None
     stack = getattr(module, "stack", None)

@@ -78,7 +78,7 @@ class Prometheus:
                         )
             answer = json.loads(body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise QueryError(f"cannot ask {self.url}: {error or type(error).__name__}") from None
+            raise QueryError(f"cannot ask {self.url}: {str(error) or type(error).__name__}") from None
         except (ValueError, RecursionError):
             raise QueryError(f"{self.url} did not answer in JSON ({status}): is it a Prometheus?") from None
         if not isinstance(answer, dict) or answer.get("status") != "success" or "data" not in answer:

@@ -15,6 +15,7 @@ from slo.errors import DefinitionError
 
 WINDOW = "$window"
 _STRING = re.compile(r"""`[^`]*`|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""")
+_SIMPLE = re.compile(r"[\w.:|/ -]*", re.ASCII)
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 COUNTER_FUNCTIONS = ("rate", "increase", "irate")
@@ -50,7 +51,7 @@ class Selector:
 
 def quote(value: str) -> str:
     """A PromQL string literal."""
-    return json.dumps(value, ensure_ascii=False)
+    return f'"{value}"' if _SIMPLE.fullmatch(value) else json.dumps(value, ensure_ascii=False)
 
 
 def is_label(name: str) -> bool:

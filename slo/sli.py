@@ -250,7 +250,9 @@ class Composite(Model):
             raise DefinitionError("a Composite needs at least two parts")
         for part in self.parts:
             if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?", part):
-                raise DefinitionError(f"part {part!r} becomes a label: name it with letters, digits and dashes")
+                raise DefinitionError(
+                    f"part {part!r} becomes a label: name it with letters, digits and dashes"
+                )
         if self.weights is not None:
             if set(self.weights) != set(self.parts):
                 raise DefinitionError(

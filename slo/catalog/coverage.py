@@ -349,7 +349,9 @@ ROWS: tuple[Row, ...] = (
         (
             "alert:StellaReleaseExporterStalled",
             "alert:StellaReleaseConfigRejected",
-            "alert:StellaExporterDown",
+            "alert:StellaCosignExporterDown",
+            "alert:StellaRekorExporterDown",
+            "alert:StellaReleaseExporterDown",
         ),
     ),
     Row(

@@ -313,7 +313,4 @@ class Platform(Model):
     signing_keys: Selector = stella("signing_keys", "Signing keys in use, by algorithm.")
     algorithm_label: Label = field("algorithm", "The label with a key's algorithm.")
     fips_algorithm: str = field("ES256", "The algorithm that FIPS mode enforces.")
-    exporters_up: Selector = field(
-        'up{job=~"stella-.*-exporter"}', "The scrape state of the trust exporters."
-    )
     cycle_age: Duration = field(Duration.parse("1h"), "How long ago an exporter's last cycle may be.")

@@ -98,12 +98,13 @@ def older(selector: str, age: Duration, *by: str) -> Shape:
 
 
 def sooner(selector: str, notice: Duration, *by: str) -> Shape:
-    """A timestamp that is reached within a notice. Its value is the time left."""
+    """A timestamp that is reached within a notice and not yet passed. Its value is the time left."""
     series = example(selector, by)
     far = shortest(notice.seconds + MINUTES * 60 + 86400)
+    left = f"{_over('max', selector, by)} - time()"
     return Shape(
-        f"{_over('max', selector, by)} - time() < {seconds(notice)}",
-        {series: constant(3600)},
+        f"{left} < {seconds(notice)} and {left} > 0",
+        {series: constant(MINUTES * 60 + 3600)},
         {series: constant(far)},
     )
 
@@ -136,6 +137,8 @@ def sagged(selector: str, factor: str) -> Shape:
     now, day, week = (f"sum(rate({selector}[30m]{offset}))" for offset in ("", " offset 1d", " offset 1w"))
     series = example(selector)
     minutes = 24 * 60
+    # A counter that vanished with its service is no rate of its own: nothing is 0 here.
+    now = f"({now} or 0 * {day})"
     return Shape(
         f"{now} < {factor} * {day} and {day} > 0.01 unless {now} >= {factor} * {week}",
         {series: f"0+60x{minutes} {minutes * 60}+0x{MINUTES - 1}"},

@@ -12,6 +12,8 @@ from slo.catalog.metrics import Metrics
 from slo.catalog.queries import timed
 from slo.catalog.services import Services
 
+# A summary without traffic is NaN: a quiet day is no missing data.
+RARE = AlertPolicy(off=("page",), no_data="1d")
 TICKETS = AlertPolicy(off=("page",))  # worth mending, not worth a night
 
 # service, uptime, availability of requests, description
@@ -61,7 +63,13 @@ def _latencies(m: Metrics, s: Services) -> Iterator[SLO]:
     yield _timing(m, s.authority, "authority", "token-latency", m.authority.token, "Tokens are issued fast.")
     yield _timing(m, s.signer, "signer", "sign-latency", m.signer.sign, "Attestations are signed fast.")
     yield _timing(
-        m, s.attestor, "attestor", "submit-latency", m.attestor.submit, "Signed bundles are attested fast."
+        m,
+        s.attestor,
+        "attestor",
+        "submit-latency",
+        m.attestor.submit,
+        "Signed bundles are attested fast.",
+        alerts=AlertPolicy(no_data="6h"),
     )
     for size in ("small", "medium", "large"):
         yield _scan(m, s, m.scanner.scan, size, getattr(m.scanner, size))
@@ -95,7 +103,7 @@ def _scan(m: Metrics, s: Services, scan: Reading, size: str, below: Duration) ->
     metric = match(timed(m, scan, "scanner"), **{m.scanner.size_label: size})
     return _slo(
         s.scanner, f"scan-latency-{size}", objective_of(scan), sli_of(scan, metric, below),
-        f"Scans of {size} images go from enqueue to emit in time.", alerts=TICKETS,
+        f"Scans of {size} images go from enqueue to emit in time.", alerts=RARE,
     )  # fmt: skip
 
 

@@ -57,15 +57,17 @@ def _cosign(m: Metrics, s: Services) -> Iterator[Monitor]:
         "An image of the release could not be checked for a while.",
         f"The last verdict on {IMAGE} is {AGE} old.",
     )  # fmt: skip
-    info, verified = (f"max by (component) ({x})" for x in (c.info, c.verified))
+    info = f"max by (component) ({c.info})"
+    judged = f"count by (component) (count by (component, check) ({c.verified}))"
     known = example(c.info, ("component",))
+    verdicts = {
+        example(c.verified, ("component",), {"check": f"check-{n}"}): constant(1) for n in range(c.kinds)
+    }
     yield monitor(
         "StellaImageNeverChecked", s.cosign,
-        Shape(
-            f"{info} unless {verified}", {known: constant(1)},
-            {known: constant(1), example(c.verified, ("component", "check")): constant(1)},
-        ),
-        "An image of the release has no verdict at all.", "No check of {{ $labels.component }} ever succeeded.",
+        Shape(f"{info} unless {judged} >= {c.kinds}", {known: constant(1)}, {known: constant(1), **verdicts}),
+        "An image of the release lacks a verdict that it should have.",
+        "Not every check of {{ $labels.component }} has succeeded once: signature, SBOM, provenance.",
         lasting="1h",
     )  # fmt: skip
     yield monitor(
@@ -275,16 +277,16 @@ def _fips(m: Metrics, s: Services) -> Iterator[Monitor]:
 
 
 def _exporters(m: Metrics, s: Services) -> Iterator[Monitor]:
-    up = m.platform.exporters_up
-    yield monitor(
-        "StellaExporterDown", s.platform, below(up, "1", "job"),
-        "A trust exporter is down.", "Job {{ $labels.job }}: its verdicts grow old.", no_data="15m",
-    )  # fmt: skip
-    for title, service, cycle, config in (
-        ("Cosign", s.cosign, m.cosign.cycle, m.cosign.config),
-        ("Rekor", s.rekor, m.rekor.cycle, m.rekor.config),
-        ("Release", s.releases, m.releases.cycle, m.releases.config),
+    for title, service, up, cycle, config in (
+        ("Cosign", s.cosign, m.cosign.exporter_up, m.cosign.cycle, m.cosign.config),
+        ("Rekor", s.rekor, m.rekor.exporter_up, m.rekor.cycle, m.rekor.config),
+        ("Release", s.releases, m.releases.exporter_up, m.releases.cycle, m.releases.config),
     ):
+        yield monitor(
+            f"Stella{title}ExporterDown", service, below(up, "1", function="max"),
+            f"The {title.lower()} exporter is down.", "Its verdicts grow old.", no_data="15m",
+            labels={"feeds": service.name},
+        )  # fmt: skip
         yield monitor(
             f"Stella{title}ExporterStalled", service, older(cycle, m.platform.cycle_age),
             f"The {title.lower()} exporter has not completed a cycle for a while.",

@@ -11,6 +11,7 @@ from slo.sli import Model
 class Cosign(Model):
     """The cosign exporter."""
 
+    exporter_up: Selector = field('up{job="stella-cosign-exporter"}', "The scrape state of the exporter.")
     cycle: Selector = field(exported.COSIGN_CYCLE.name, exported.COSIGN_CYCLE.help)
     config: Selector = field(exported.COSIGN_CONFIG.name, exported.COSIGN_CONFIG.help)
     verified: Selector = field(exported.IMAGE_VERIFIED.name, exported.IMAGE_VERIFIED.help)
@@ -23,6 +24,7 @@ class Cosign(Model):
     root_expiry: Selector = field(exported.ROOT_EXPIRY.name, exported.ROOT_EXPIRY.help)
     root_drift: Selector = field(exported.ROOT_DRIFT.name, exported.ROOT_DRIFT.help)
     root_notice: Duration = field(Duration.parse("30d"), "How long before the root expires a ticket is due.")
+    kinds: int = field(3, "How many checks an image has: signature, SBOM, provenance.")
     unknown_age: Duration = field(
         Duration.parse("3h"), "How old a verdict may be before its age is a ticket."
     )
@@ -31,6 +33,7 @@ class Cosign(Model):
 class Rekor(Model):
     """The Rekor exporter."""
 
+    exporter_up: Selector = field('up{job="stella-rekor-exporter"}', "The scrape state of the exporter.")
     cycle: Selector = field(exported.REKOR_CYCLE.name, exported.REKOR_CYCLE.help)
     config: Selector = field(exported.REKOR_CONFIG.name, exported.REKOR_CONFIG.help)
     up: Selector = field(exported.REKOR_UP.name, exported.REKOR_UP.help)
@@ -55,6 +58,7 @@ class Rekor(Model):
 class Releases(Model):
     """The release bundle exporter, and the calendar of the channels."""
 
+    exporter_up: Selector = field('up{job="stella-bundle-exporter"}', "The scrape state of the exporter.")
     cycle: Selector = field(exported.RELEASE_CYCLE.name, exported.RELEASE_CYCLE.help)
     config: Selector = field(exported.RELEASE_CONFIG.name, exported.RELEASE_CONFIG.help)
     manifest: Selector = field(exported.MANIFEST_VALID.name, exported.MANIFEST_VALID.help)
