@@ -6,15 +6,17 @@ from slo import names
 from slo.burn import Policy
 from slo.model import Stack
 
-RUNBOOK_PAGE = "{base}/{alert}.md"
-
 
 def runbook_url(stack: Stack, alert: str, base: str = "", page: str = "") -> str:
-    """`page` may be a full URL; else it is a page under the service's or the stack's base."""
+    """`page` may be a full URL; else it is a page under the service's or the stack's base.
+
+    A base may place the page's name itself: "https://docs.example.org/{alert}/".
+    """
     if page.startswith(("http://", "https://")):
         return page
-    root = (base or stack.runbooks or "runbooks").rstrip("/")
-    return RUNBOOK_PAGE.format(base=root, alert=page or alert)
+    root = base or stack.runbooks or "runbooks"
+    name = page or alert
+    return root.replace("{alert}", name) if "{alert}" in root else f"{root.rstrip('/')}/{name}.md"
 
 
 def dashboard_url(stack: Stack, query: str) -> str:

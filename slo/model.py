@@ -481,7 +481,7 @@ class Stack(Model):
     """Everything that is compiled together. `name` becomes a label: two stacks share one Prometheus in peace.
 
     `severities` maps page, ticket and info to the values of the severity label. `dashboards` is the base URL
-    of Grafana, `runbooks` of the runbook pages; alerts link to both.
+    of Grafana, `runbooks` of the runbook pages ("{alert}" in it stands for the page); alerts link to both.
     """
 
     name: Name

@@ -20,5 +20,7 @@ def stack(metrics: Metrics | None = None) -> Stack:
         services=s.all(),
         slos=slos(m, s),
         monitors=(*monitors.monitors(m, s), *trust.monitors(m, s)),
+        runbooks=m.links.runbooks,
+        dashboards=m.links.dashboards,
         description="Release, signing and scanning: what Stella Ops promises and watches.",
     )

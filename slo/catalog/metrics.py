@@ -65,6 +65,7 @@ class Metrics(Model):
     rekor: v.Rekor = field(v.Rekor(), "The Rekor exporter.")
     releases: v.Releases = field(v.Releases(), "The release bundle exporter.")
     ilm: s.Ilm = field(s.Ilm(), "The artefact lifecycle.")
+    links: s.Links = field(s.Links(), "Where alerts link to.")
     platform: s.Platform = field(s.Platform(), "FIPS mode and exporters.")
 
     @model_validator(mode="before")

@@ -303,6 +303,16 @@ class Ilm(Model):
     run_age: Duration = field(Duration.parse("1d"), "How long ago the controller's last run may be.")
 
 
+class Links(Model):
+    """The pages that alerts link to."""
+
+    runbooks: str = field(
+        "https://docs.stella-ops.org/runbooks/{alert}",
+        "The runbook pages; {alert} stands for the alert's name, which is appended where it is left out.",
+    )
+    dashboards: str = field("", "The base URL of Grafana, such as https://grafana.example.org.")
+
+
 class Platform(Model):
     """What concerns every service: FIPS mode, and the exporters themselves."""
 
