@@ -12,7 +12,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -27,7 +26,7 @@ from slo.load import load
 from slo.model import SLO, Stack
 from slo.quantity import Duration
 
-OK, FINDINGS, USAGE = 0, 1, 2
+FINDINGS, USAGE = 1, 2
 
 app = typer.Typer(
     name="slo",
@@ -329,14 +328,9 @@ def schema() -> None:
 
 
 def main() -> None:
-    """Entry point: every error of ours is one sentence on stderr and exit code 2."""
+    """Entry point: every error of ours is one sentence on stderr and exit code 2; typer says the same of usage."""
     try:
-        sys.exit(app(standalone_mode=False) or OK)
+        app()
     except SLOError as error:
         print(f"slo: {error}", file=sys.stderr)
-        sys.exit(USAGE)
-    except typer.Abort:
-        sys.exit(130)
-    except click.ClickException as error:  # a wrong option or argument
-        error.show()
         sys.exit(USAGE)

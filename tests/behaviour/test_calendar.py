@@ -1,0 +1,121 @@
+"""Calendar budgets: what is elapsed, and what a month's end does. promtool starts on 1 January 1970."""
+
+from __future__ import annotations
+
+import calendar
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from given import slo, stack
+from promtool import holds, nothing, number, run
+
+from alerts.recording import ELAPSED
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Every seventeen hours and eleven days through three years with a leap day between, and centuries that differ.
+MOMENTS = [
+    start + n * timedelta(days=11, hours=17)
+    for start, count in ((datetime(2023, 1, 1, tzinfo=UTC), 95), (datetime(2100, 1, 1, tzinfo=UTC), 32))
+    for n in range(count)
+] + [
+    datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC),
+    datetime(2024, 3, 1, tzinfo=UTC),
+    datetime(2024, 12, 31, 23, 59, 59, tzinfo=UTC),
+]
+
+
+def elapsed(moment: datetime, period: str) -> float:
+    """The share of the month or quarter that has passed, by Python's own calendar."""
+    first = moment.month if period == "month" else moment.month - (moment.month - 1) % 3
+    months = 1 if period == "month" else 3
+    start = datetime(moment.year, first, 1, tzinfo=UTC)
+    days = sum(calendar.monthrange(moment.year, m)[1] for m in range(first, first + months))
+    return (moment - start) / timedelta(days=days)
+
+
+@pytest.mark.parametrize("period", ["month", "quarter"])
+def test_the_elapsed_share_is_that_of_the_true_calendar(tmp_path: Path, period: str) -> None:
+    """Leap years, the year 2100 without one, and quarters of 90, 91 and 92 days."""
+    checks = [
+        {
+            "eval_time": f"{int((moment - EPOCH).total_seconds())}s",
+            "expr": f"round(1000000 * sum({ELAPSED[period]})) / 1000000",
+            "exp_samples": [
+                {"labels": "{}", "value": round(1_000_000 * elapsed(moment, period)) / 1_000_000}
+            ],
+        }
+        for moment in MOMENTS
+    ]
+    test = {"evaluation_interval": "100d", "tests": [{"interval": "100d", "promql_expr_test": checks}]}
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump(test), encoding="utf-8")
+    content, output = run("test", "rules", "test.yaml", cwd=tmp_path)
+    assert content, output
+
+
+def test_an_outage_on_the_first_day_leaves_most_of_a_month(tmp_path: Path) -> None:
+    """100 minutes down on the first day of a 99 % month leave 77 %: judged against the whole month, not the day."""
+    holds(
+        tmp_path,
+        stack(slo(objective="99%", window="month")),
+        {"requests_total": "0+600x1440", "errors_total": "0x600 600+600x99 60000x740"},
+        [number("24h", "abs(sum(slo:error_budget_remaining:ratio) - 0.776) < bool 0.02", 1)],
+        step="10m",
+        interval="1m",
+    )
+
+
+@pytest.mark.parametrize(
+    ("window", "days"),
+    [("month", 31), ("quarter", 90)],
+)
+def test_a_period_starts_with_its_whole_budget(tmp_path: Path, window: str, days: int) -> None:
+    """Errors up to the last moment of a period are spent; in the next one nothing is."""
+    hours, step = days * 24, days // 10
+    samples = hours * 60
+    series = {
+        "requests_total": f"0+60x{samples + 900}",
+        "errors_total": f"0x{samples - 1440} 30+30x1439 43200x900",
+    }
+    left = "sum(slo:error_budget_remaining:ratio)"
+    holds(
+        tmp_path,
+        stack(slo(window=window)),
+        series,
+        [
+            number(f"{hours - step}h", f"{left} < bool -1", 1),
+            number(f"{hours + step}h", left, 1),
+            number(f"{hours + step}h", "sum(slo:error_ratio:period)", 0),
+        ],
+        step=f"{step}h",
+        interval="1m",
+    )
+
+
+def test_the_ledger_names_its_month_and_quarter(tmp_path: Path) -> None:
+    """Last month stays readable by its label."""
+    holds(
+        tmp_path,
+        stack(slo(window="month")),
+        {"requests_total": "0+300x80"},
+        [
+            number("20m", 'count(slo:total:ledger{month="1",quarter="1"})', 1),
+            nothing("20m", 'slo:total:ledger{month!="1"}'),
+        ],
+    )
+
+
+def test_a_rolling_budget_forgets_what_left_the_window(tmp_path: Path) -> None:
+    """An outage counts in a one-day window for a day and not longer."""
+    holds(
+        tmp_path,
+        stack(slo(window="1d")),
+        {"requests_total": "0+600x3000", "errors_total": "0x60 600+600x9 6000x2930"},
+        [
+            number("12h", "sum(slo:error_budget_remaining:ratio) < bool 0", 1),
+            number("27h", "sum(slo:error_budget_remaining:ratio)", 1),
+        ],
+        step="10m",
+        interval="1m",
+    )
