@@ -215,11 +215,16 @@ def _between(slo: SLO, policy: Policy, step: int) -> tuple[Resolved, Decimal] | 
             continue
         if not counts_time(slo.sli):
             return ticket, burn
-        apart = step / (burn * budget)
-        most = {r.tier.long: (window_seconds(r.tier.long) // apart + 1) * step for r in pages}
-        if all(most[r.tier.long] < r.factor * budget * window_seconds(r.tier.long) for r in pages):
+        every = int(1 / (burn * budget))  # evaluations from one blip to the next
+        if all(_densest(r, step, every) < r.factor * budget for r in pages):
             return ticket, burn
     return None
+
+
+def _densest(r: Resolved, step: int, every: int) -> Decimal:
+    """The largest share of a long window's evaluations (both ends count) that blips so far apart can be."""
+    evaluations = window_seconds(r.tier.long) // step + 1
+    return Decimal((evaluations - 1) // every + 1) / evaluations
 
 
 def alert_series(name: str, slo: SLO) -> str:
