@@ -228,12 +228,12 @@ def _pressed() -> str:
 
 
 class _Stop:
-    """Set by Ctrl-C and SIGTERM."""
+    """Set by Ctrl-C, SIGTERM, and the end of the terminal."""
 
     def __init__(self) -> None:
         self.set = False
-        signal.signal(signal.SIGINT, self._hear)
-        signal.signal(signal.SIGTERM, self._hear)
+        for heard in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(heard, self._hear)
 
     def _hear(self, signum: int, frame: FrameType | None) -> None:
         self.set = True
@@ -350,7 +350,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rate", type=float, default=RATE, help=f"events per second of an indicator ({RATE:g})"
     )
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     mode = commands.add_parser("mode", help="switch what the running demo's platform does")
     mode.add_argument("name", choices=MODES)
     mode.add_argument("--service", default="", help="only this service (default: all)")

@@ -1,7 +1,8 @@
 """A platform that behaves: every raw series a stack reads, derived from its definitions, advancing with time.
 
 Indicators that count events get a flow of events; time-based ones get a good and a bad state; what only monitors
-and golden signals read stays at values for which nothing fires. Counters only grow, histograms are complete.
+and golden signals read stays at values for which nothing fires. An indicator that also selects another one's events
+counts those too: an availability over all routes sees the slow requests of a latency SLO as good ones. Counters only grow, histograms are complete.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ NIGHT = 0.55  # share of the traffic that is left at the quietest time of a norm
 QUIET = 0.02  # share of the traffic that is left in the mode "quiet"
 BACKGROUND = 0.1  # burn rate of a normal day
 SLOW_BURN = 4.0  # burn rate of the mode "slow-burn": above every ticket's threshold, below every page's
-BLIP = 30.0  # seconds of one bad moment of a time-based indicator that burns slowly
+BLIP = 10.0  # seconds of one bad moment of a time-based indicator that burns slowly
 STEP = 1.0  # seconds: traffic is taken as constant that long
 
 _BUCKETS = tuple(Decimal(b) for b in ("0.005", "0.01", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10"))
@@ -254,7 +255,8 @@ class World:
         if self.mode.name == "outage":
             return True
         if self.mode.name == "slow-burn":
-            return (at - self.mode.since) % (BLIP / (SLOW_BURN * state.budget)) < BLIP
+            every = BLIP / min(1.0, SLOW_BURN * state.budget)  # the first comes after half of that
+            return (at - self.mode.since + every / 2) % every < BLIP
         return False
 
     # Text
