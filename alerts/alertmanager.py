@@ -68,7 +68,8 @@ def _feeds(stack: Stack) -> str:
 
 def _m(label: str, value: str) -> str:
     """A matcher as a single-quoted YAML string."""
-    return "'" + f"{label}={promql.quote(value)}".replace("'", "''") + "'"
+    text = f"{label}={promql.quote(value)}"
+    return "'" + text.replace("'", "''") + "'" if text.isprintable() else render.scalar(text)
 
 
 def _any(label: str) -> str:

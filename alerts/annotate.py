@@ -57,8 +57,12 @@ def burn_description(policy: Policy, windows: tuple[str, ...], by: tuple[str, ..
             )
             spans.append(f"{bad} of {total} events ({ratio}) over the last {said[w]}")
         else:
-            spans.append(f"{bad} ({ratio}) of the last {said[w]}")
-    left = _lookup(_go(f"{names.REMAINING}{{%s}}"), "humanizePercentage")
+            spans.append(f"{bad} over the last {said[w]} ({ratio} of what was measured)")
+    left = (
+        f"{{{{ with printf {_go(f'{names.REMAINING}{{%s}}')} $s | query }}}}{{{{ $left := . | first | value }}}}"
+        "{{ if lt $left -1.0 }}overspent more than twice{{ else }}{{ $left | humanizePercentage }}{{ end }}"
+        "{{ else }}unknown{{ end }}"
+    )
     gone = (
         f"{{{{ with printf {_go(f'({names.REMAINING}{{%s}} > 0) * {policy.period} / %f')} $s $value | query }}}}"
         "at this rate the rest lasts {{ . | first | value | humanizeDuration }}{{ else }}nothing is left{{ end }}"

@@ -63,13 +63,16 @@ def tests(stack: Stack, files: tuple[RuleFile, ...], timing: Timing) -> Iterator
         try:
             world = Simulator(slo)
             fast, slow = scenarios(slo, policy, timing, world), slow_burn(slo, policy, timing, world)
+            step, blind = health(slo, policy, timing, world)
         except Unsolvable:
             continue
-        if fast:
-            yield f"slo-{slo.id}", _file(used, STEP, fast)
+        if step == STEP:
+            fast = (*fast, blind)
+        else:
+            yield f"slo-{slo.id}.health", _file(used, step, (blind,))
+        yield f"slo-{slo.id}", _file(used, STEP, fast)
         if slow is not None:
-            step, scenario = slow
-            yield f"slo-{slo.id}.slow", _file(used, step, (scenario,))
+            yield f"slo-{slo.id}.slow", _file(used, slow[0], (slow[1],))
     for monitor in stack.all_monitors:
         found = monitor_scenarios(monitor)
         if found:
@@ -147,14 +150,21 @@ def scenarios(slo: SLO, policy: Policy, timing: Timing, world: Simulator) -> tup
                 (Phase(HEALTHY, TRAFFIC, Decimal(0), unborn=True),),
                 [*silent(HEALTHY), Check(HEALTHY, f"sum({ratio})", "0")],
             )
-    waits = int(Duration.parse(policy.no_data).seconds) + 3 * 60
-    missing = Phase(waits, TRAFFIC, Decimal(0), missing=True)
-    add(
-        "no data raises the health alert and nothing else",
-        (missing,),
-        [Check(waits, alert(names.NO_DATA, slo=slo.id), "1"), *silent(waits, names.PAGE, names.TICKET)],
-    )
     return tuple(found)
+
+
+def health(slo: SLO, policy: Policy, timing: Timing, world: Simulator) -> tuple[int, Scenario]:
+    """An indicator without any data: the health alert, and nothing else. (evaluation step, scenario)"""
+    waits = int(Duration.parse(policy.no_data).seconds)
+    step = STEP if waits <= 3600 else 600
+    end = _step_up(Decimal(waits), step) + 3 * step
+    checks = (
+        Check(end, alert(names.NO_DATA, slo=slo.id), "1"),
+        *(Check(end, alert(name, slo=slo.id), None) for name in (names.PAGE, names.TICKET)),
+    )
+    series = world.run((Phase(end, TRAFFIC, Decimal(0), missing=True),), timing.base // 4)
+    name = f"{slo.id}: no data raises the health alert and nothing else"
+    return step, Scenario(name, series, timing.base // 4, checks)
 
 
 def _time_based(slo: SLO) -> bool:
@@ -385,4 +395,4 @@ def _file(files: tuple[RuleFile, ...], step: int, scenarios: tuple[Scenario, ...
 
 def _single(text: str) -> str:
     """A single-quoted YAML string: series names are full of double quotes."""
-    return "'" + text.replace("'", "''") + "'"
+    return "'" + text.replace("'", "''") + "'" if text.isprintable() else render.scalar(text)

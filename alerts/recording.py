@@ -257,16 +257,15 @@ def shared_file(stack: Stack, policies: dict[str, Policy], timing: Timing) -> Ru
         )
 
     def bad(window: str) -> Rule:
-        tick = f"quantile_over_time(0.5, {sel(names.TICK, stack=s)}[1h])"
+        tick = f"min_over_time({sel(names.TICK, stack=s)}[1h])"
         counted = f"sum_over_time({sel(names.ERRORS, stack=s)}[{window}])"
         return Rule(record=names.bad_events(window), expr=f"{counted}\n* on () group_left ()\n{tick}")
 
     used, long = used_windows(policies.values())
     clock = sel(names.CLOCK, stack=s)
-    tick = f"quantile_over_time(0.5, {sel(names.TICK, stack=s)}[1h])"
+    tick = f"min_over_time({sel(names.TICK, stack=s)}[1h])"
     short_rules = [
-        Rule(record=names.TICK, expr=f"vector(time()) - on () last_over_time({clock}[1h])", labels={"stack": s}),
-        Rule(record=names.CLOCK, expr="vector(time())", labels={"stack": s}),
+        *_spacing(s, names.CLOCK, names.TICK),
         Rule(record=names.HOUR_WEIGHT, labels={"stack": s},
              expr=f"clamp_max(sum(count_over_time({clock}[1h])) * sum({tick}) / {HOUR}, 1)\n/\nsum(count_over_time({clock}[1h]))"),
         *(ratio(w) for w in SHORT_WINDOWS if w in used or w in ("5m", "1h", "6h")),
@@ -278,6 +277,7 @@ def shared_file(stack: Stack, policies: dict[str, Policy], timing: Timing) -> Ru
         *(bad(w) for w in LONG_WINDOWS if w in long),
         *(Rule(record=names.ELAPSED, expr=expr, labels={"stack": s, "window": w})
           for w, expr in ELAPSED.items() if any(str(x.window) == w for x in stack.slos)),
+        *_spacing(s, names.LEDGER_CLOCK, names.LEDGER_TICK),
         *(_ledger(s, timing, record, base, hourly) for record, base, hourly in (
             (names.TOTAL_LEDGER, names.TOTAL, names.TOTAL_HOURLY),
             (names.ERRORS_LEDGER, names.ERRORS, names.ERRORS_HOURLY))),
@@ -296,6 +296,18 @@ def shared_file(stack: Stack, policies: dict[str, Policy], timing: Timing) -> Ru
             chosen["slo"] = ids[0] if len(ids) == 1 else "~" + promql.any_of(ids)
         groups.append(Group(f"{stem}-period-{window}", "2m", tuple(_period(s, window, chosen, whole))))
     return RuleFile(stem, tuple(groups))
+
+
+def _spacing(s: str, clock: str, tick: str) -> tuple[Rule, Rule]:
+    """The seconds since the previous evaluation of a group: no rule assumes how its samples are spaced.
+
+    After a gap one tick is long; readers take the least of an hour.
+    """
+    before = f"last_over_time({sel(clock, stack=s)}[1d])"
+    return (
+        Rule(record=tick, expr=f"vector(time()) - on () {before}", labels={"stack": s}),
+        Rule(record=clock, expr="vector(time())", labels={"stack": s}),
+    )
 
 
 def budget_of(selector: str) -> str:
@@ -324,25 +336,36 @@ def _period(
 ) -> list[Rule]:
     calendar, days = window.calendar, window.longest_days
 
-    def so_far(name: str, labels: dict[str, str]) -> str:
-        summed = f"sum_over_time({sel(name, **chosen, **labels)}[{days}d])"
+    def so_far(function: str, name: str, labels: dict[str, str]) -> str:
+        summed = f"{function}({sel(name, **chosen, **labels)}[{days}d])"
         if calendar:
             current = "month()" if calendar == "month" else "ceil(month() / 3)"
             summed = f'{summed}\n  * on ({calendar}) group_left () count_values("{calendar}", {current})'
         return f"sum without (month, quarter) (\n  {summed}\n)"
 
-    budget = budget_of(sel(names.BUDGET, stack=s, window=str(window)))
-    spent = f"{sel(names.PERIOD_RATIO, **chosen)} / on (slo) group_left () {budget}"
-    if calendar:
-        spent = f"{spent}\n  * on () group_left () {sel(names.ELAPSED, stack=s, window=calendar)}"
+    def ratio(labels: dict[str, str]) -> str:
+        errors, total = (
+            so_far("sum_over_time", n, labels) for n in (names.ERRORS_LEDGER, names.TOTAL_LEDGER)
+        )
+        return f"clamp_min({errors}, 0)\n/\n({total} > 0)"
+
     labels = {"window": str(window)}
+    budget = budget_of(sel(names.BUDGET, stack=s, **labels))
+    length = f"(86400 * {PERIOD_DAYS[calendar]})" if calendar else str(window.seconds)
+    tick = f"min_over_time({sel(names.LEDGER_TICK, stack=s)}[1h])"
+    divide = "on () " if calendar else ""
+    samples = so_far("count_over_time", names.TOTAL_LEDGER, {})
+    measured = sel(names.MEASURED, **chosen, **labels)
+    spent = f"{sel(names.PERIOD_RATIO, **chosen, **labels)} / on (slo) group_left () {budget}"
+    if calendar:
+        spent += f"\n  * {measured}"
     recent = f"[{min(days, 7)}d]"  # a week's traffic foretells the period's
     total = sel(names.TOTAL_LEDGER, **chosen)
     return [
-        Rule(record=names.PERIOD_RATIO, labels=labels,
-             expr=whole(lambda labels: f"clamp_min({so_far(names.ERRORS_LEDGER, labels)}, 0)"
-                        f"\n/\n({so_far(names.TOTAL_LEDGER, labels)} > 0)")),
-        Rule(record=names.REMAINING, labels=labels, expr=f"1 - ({spent})"),
+        Rule(record=names.PERIOD_RATIO, labels=labels, expr=whole(ratio)),
+        Rule(record=names.MEASURED, labels=labels,
+             expr=f"max without (component, part) ({samples})\n* on () group_left () ({tick} / {divide}{length})"),
+        Rule(record=names.REMAINING, labels=labels, expr=f"1 - ({spent})\nor\n1 + 0 * {measured}"),
         Rule(record=names.BUDGET_EVENTS, labels=labels,
              expr=f"sum without (month, quarter) (sum_over_time({total}{recent}))\n/\n"
                   f"sum without (month, quarter) (count_over_time({total}{recent}))\n"
@@ -374,6 +397,7 @@ _QUARTER_BEFORE = (
     " + 31 * (month() == bool 11) + 61 * (month() == bool 12))"
 )
 _TODAY = "(day_of_month() - 1 + vector(time() % 86400 / 86400))"
+PERIOD_DAYS = {"month": "days_in_month()", "quarter": _QUARTER_DAYS}
 ELAPSED = {
     "month": f"{_TODAY} / days_in_month()",
     "quarter": f"({_QUARTER_BEFORE} + {_TODAY})\n/\n{_QUARTER_DAYS}",

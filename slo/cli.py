@@ -68,7 +68,7 @@ Scrape = Annotated[
 
 
 def _console(stderr: bool = False) -> Console:
-    return Console(stderr=stderr, soft_wrap=True, highlight=False)
+    return Console(stderr=stderr, soft_wrap=True, highlight=False, emoji=False)
 
 
 def _stack(definitions: Path | None, metrics: Path | None, scrape: str | None) -> tuple[Stack, Config]:
@@ -162,7 +162,8 @@ def validate(
     elif output is Format.github:
         level = {"error": "error", "warning": "warning", "unknown": "notice"}
         for p in problems:
-            print(f"::{level[p.severity]} title={p.check}::{p.place}: {p.reason} {p.remedy}")
+            said = f"{p.place}: {p.reason} {p.remedy}".replace("%", "%25").replace("\n", "%0A")
+            print(f"::{level[p.severity]} title={p.check}::{said}")
     else:
         _print_problems(problems, stack)
     if any(p.severity == "error" for p in problems):
@@ -218,7 +219,7 @@ def list_(
     monitors = Table("monitor", "severity", "service", "what it says", box=None, pad_edge=False)
     for m in stack.all_monitors:
         monitors.add_row(m.name, stack.severities[m.severity], m.service.name, m.summary)
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)  # a metric may be named job:key:count
     console.print(table)
     if stack.all_monitors:
         console.print()
@@ -240,7 +241,7 @@ def explain_(
     if output is Plain.json:
         print(json.dumps(told.as_json(), indent=2, ensure_ascii=False))
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)  # a metric may be named job:key:count
     console.print(f"[bold]{escape(slo.id)}[/]  {escape(slo.description)}")
     for label, value in told.facts:
         console.print(f"  {label:<15}{escape(value)}")
@@ -330,7 +331,7 @@ def schema() -> None:
 def main() -> None:
     """Entry point: every error of ours is one sentence on stderr and exit code 2; typer says the same of usage."""
     try:
-        app()
+        app(prog_name="slo")
     except SLOError as error:
         print(f"slo: {error}", file=sys.stderr)
         sys.exit(USAGE)

@@ -8,7 +8,7 @@ from typing import Any
 
 from alerts.recording import Timing, pair_text
 from slo.budget import budget_text, cost, events_text
-from slo.burn import detection, resolve
+from slo.burn import detection, resolve, window_seconds
 from slo.model import SLO
 from slo.quantity import Duration, shortest
 from slo.sli import Composite, parts_of
@@ -61,11 +61,13 @@ def explain(slo: SLO, timing: Timing) -> Explanation:
         cells = []
         for bad in _SHARES:
             seconds = detection(r, budget, bad, timing.base, 2 * timing.interval)
-            if seconds is None:
+            # A time-based indicator needs so many bad seconds, and the long window must hold them.
+            guard = policy.min_bad / bad if policy.unit == "seconds" else Decimal(0)
+            if seconds is None or guard > window_seconds(r.tier.long):
                 cells.append("never")
                 continue
-            if policy.unit == "seconds":
-                seconds = max(seconds, policy.min_bad / bad + 2 * timing.interval)
+            if guard:
+                seconds = max(seconds, guard + 2 * timing.interval)
             spent = (cost(bad, seconds, slo) * 100).quantize(Decimal("0.1"), ROUND_CEILING)
             cells.append(f"{Duration.of(seconds.quantize(Decimal(1))).human} ({shortest(spent)}%)")
         above = f"{shortest(r.factor)}x ({shortest((r.factor * budget * 100).quantize(Decimal('0.0001')))}% bad) in {r.tier.long} and {r.tier.short}"

@@ -68,34 +68,47 @@ Wait = Annotated[Duration, AfterValidator(_wait)]
 Examples: TypeAlias = Mapping[str, str]
 
 
-class NotMeasured(Model):
+class _OneWord(Model):
+    """A definition of one field, which may be written without its name: Above("5")."""
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, word: object = None, **data: object) -> None:
+            named = {} if word is None else dict.fromkeys(type(self).model_fields, word)
+            super().__init__(**named, **data)
+
+
+class NotMeasured(_OneWord):
     """A golden signal nobody can see, and why. The dashboard says so instead of showing nothing."""
 
     reason: str = Field(min_length=10)
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason=reason)
+    if TYPE_CHECKING:
+
+        def __init__(self, reason: str) -> None: ...
 
 
-class Above(Model):
+class Above(_OneWord):
     """The signal is above a bound."""
 
     bound: Number
 
-    def __init__(self, bound: str) -> None:
-        super().__init__(bound=bound)
+    if TYPE_CHECKING:
+
+        def __init__(self, bound: str) -> None: ...
 
     def condition(self, query: str) -> str:
         return f"{promql.grouped(query)} > {self.bound}"
 
 
-class Below(Model):
+class Below(_OneWord):
     """The signal is below a bound."""
 
     bound: Number
 
-    def __init__(self, bound: str) -> None:
-        super().__init__(bound=bound)
+    if TYPE_CHECKING:
+
+        def __init__(self, bound: str) -> None: ...
 
     def condition(self, query: str) -> str:
         return f"{promql.grouped(query)} < {self.bound}"
@@ -104,8 +117,11 @@ class Below(Model):
 class NearZero(Above):
     """The signal should be near zero: it alerts above the given small bound."""
 
-    def __init__(self, bound: str = "0.01") -> None:
-        super().__init__(bound=bound)
+    bound: Number = "0.01"
+
+    if TYPE_CHECKING:
+
+        def __init__(self, bound: str = "0.01") -> None: ...
 
 
 class NotExploding(Model):

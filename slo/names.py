@@ -18,8 +18,11 @@ REMAINING = "slo:error_budget_remaining:ratio"
 BUDGET_EVENTS = "slo:error_budget:events"
 THRESHOLD = "slo:alert_threshold:burn_rate"
 ELAPSED = "slo:period_elapsed:ratio"
+MEASURED = "slo:period_measured:ratio"  # the share of the whole period that has ledger samples
 CLOCK = "slo:clock:seconds"
 TICK = "slo:tick:seconds"
+LEDGER_CLOCK = "slo:ledger_clock:seconds"
+LEDGER_TICK = "slo:ledger_tick:seconds"
 HOUR_WEIGHT = "slo:hour_weight:ratio"
 
 PAGE = "SLOErrorBudgetBurnFast"

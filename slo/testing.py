@@ -40,6 +40,9 @@ def run(outputs: tuple[Output, ...], promtool: str, jobs: int, only: str = "") -
                 file.write_text(output.text, encoding="utf-8")
                 if output.path.startswith("tests/") and only.lower() in file.stem.lower():
                     tests.append(file)
+        tests.sort(
+            key=lambda file: not file.stem.endswith(".slow")
+        )  # the long ones first, so that none is last
         with ThreadPoolExecutor(jobs) as pool:
             yield from pool.map(lambda file: _one(tool, file), tests)
 

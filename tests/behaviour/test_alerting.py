@@ -244,9 +244,8 @@ def test_a_page_of_a_probe_speaks_of_time(tmp_path: Path) -> None:
     """A time-based indicator was bad for so many minutes, not events."""
     s = stack(slo("uptime", sli=Uptime(gauge="up")))
     text = said(tmp_path, s, {"up": "1x59 0x20"}, "40m")
-    assert re.search(
-        rf"Bad: 1\dm 0s \({N}%\) of the last hour; 1\dm 0s \({N}%\) of the last 6 hours\.", text
-    ), text
+    spans = [rf"1\dm 0s over the last {span} \({N}% of what was measured\)" for span in ("hour", "6 hours")]
+    assert re.search(rf"Bad: {'; '.join(spans)}\.", text), text
     assert "unknown" not in text
 
 
@@ -329,3 +328,71 @@ def test_services_of_one_stack_do_not_mix(tmp_path: Path) -> None:
             )
         ],
     )
+
+
+def test_a_journey_of_each_tenant_pages_for_the_tenant(tmp_path: Path) -> None:
+    """Parts, weights and grouping labels together: one tenant's part is down, and its journey alone pages."""
+    part = {n: Ratio(bad=f"{n}_errors_total", total=f"{n}s_total") for n in ("scan", "sign")}
+    slos = (
+        slo("worst", sli=Composite(parts=part), by=["tenant"]),
+        slo("weighted", sli=Composite(parts=part, weights={"scan": "0.5", "sign": "0.5"}), by=["tenant"]),
+        slo("zones", by=["zone"]),
+    )
+    series = {f'{n}s_total{{tenant="{t}"}}': "0+300x80" for n in part for t in "ab"}
+    series |= {'scan_errors_total{tenant="a"}': "0+300x80", 'requests_total{zone="x"}': "0+300x80"}
+    holds(
+        tmp_path,
+        stack(*slos),
+        series,
+        [
+            Value(
+                "40m",
+                'count by (slo, tenant, zone) (ALERTS{alertname="SLOErrorBudgetBurnFast",alertstate="firing"})',
+                {'{slo="api-worst",tenant="a"}': 1, '{slo="api-weighted",tenant="a"}': 1},
+            ),
+            Value(
+                "40m",
+                "round(10000 * sum by (slo, tenant) (slo:error_ratio:30m{zone=''})) / 10000",
+                {
+                    '{slo="api-worst",tenant="a"}': 1,
+                    '{slo="api-worst",tenant="b"}': 0,
+                    '{slo="api-weighted",tenant="a"}': 0.5,
+                    '{slo="api-weighted",tenant="b"}': 0,
+                },
+            ),
+            nothing("40m", BLIND),
+        ],
+    )
+
+
+def test_slos_apart_by_different_labels_share_their_alerts(tmp_path: Path) -> None:
+    """One by tenant, one by zone: both page, each with its own label."""
+    slos = (slo("tenants", by=["tenant"]), slo("zones", by=["zone"]))
+    series = {
+        f"{n}_total{{{label}}}": "0+300x80"
+        for n in ("requests", "errors")
+        for label in ('tenant="a",zone="x"',)
+    }
+    holds(
+        tmp_path,
+        stack(*slos),
+        series,
+        [
+            Value(
+                "40m",
+                'count by (slo, tenant, zone) (ALERTS{alertname="SLOErrorBudgetBurnFast",alertstate="firing"})',
+                {'{slo="api-tenants",tenant="a"}': 1, '{slo="api-zones",zone="x"}': 1},
+            )
+        ],
+    )
+
+
+def test_a_tenant_that_stops_reporting_does_not_hide_another(tmp_path: Path) -> None:
+    """Its series end; the other's outage pages all the same."""
+    series = {
+        'requests_total{tenant="gone"}': "0+300x20 _x100",
+        'requests_total{tenant="a"}': "0+300x120",
+        'errors_total{tenant="a"}': "0x60 300+300x60",
+    }
+    paged = firing("SLOErrorBudgetBurnFast", tenant="a")
+    holds(tmp_path, stack(slo(by=["tenant"])), series, [nothing("29m", PAGE), number("45m", paged, 1)])

@@ -296,6 +296,14 @@ def test_validate_prints_annotations_of_a_workflow(team: Path) -> None:
     assert done.out.count("\n") == 1
 
 
+def test_an_annotation_stays_on_its_line(team: Path) -> None:
+    """A condition written over several lines does not end the annotation."""
+    spread = GOOD.replace('"roots_drift > 0"', '"""count(\n  roots_drift\n) > 5"""')
+    (team / "slos.py").write_text(spread.replace("roots_drift > 0", ""), encoding="utf-8")
+    done = slo("validate", ".", "--output", "github", cwd=team)
+    assert done.out.count("\n") == done.out.count("::notice ") == 1
+
+
 class Metricless(http.server.BaseHTTPRequestHandler):
     """A Prometheus that knows no metric but errors_total."""
 
@@ -368,6 +376,12 @@ def test_explain_tells_budget_query_and_detection(team: Path) -> None:
         "waits for 5 bad events",
     ):
         assert text in " ".join(done.out.split()), text
+
+
+def test_explain_prints_metrics_as_they_are_named(team: Path) -> None:
+    """`job:key:count` is a metric, not a key."""
+    (team / "slos.py").write_text(GOOD.replace("errors_total", "job:key:errors_total"), encoding="utf-8")
+    assert "job:key:errors_total" in slo("explain", "api-availability", ".", cwd=team).out
 
 
 def test_explain_prints_json(team: Path) -> None:

@@ -1,0 +1,18 @@
+"""A bucket of a classic histogram, in milliseconds."""
+
+from slo import SLO, Latency, Service, Stack
+
+api = Service(name="api", owner="team-api", selector={"job": "api"})
+stack = Stack(
+    name="golden",
+    slos=[
+        SLO(
+            service=api,
+            name="latency",
+            objective="99.9%",
+            window="30d",
+            sli=Latency(histogram="request_duration_milliseconds", below="300ms", unit="milliseconds"),
+            description="Requests are answered within 300 ms.",
+        )
+    ],
+)

@@ -1,0 +1,18 @@
+"""Bad events over all events, from one counter."""
+
+from slo import SLO, Ratio, Service, Stack
+
+api = Service(name="api", owner="team-api", selector={"job": "api"})
+stack = Stack(
+    name="golden",
+    slos=[
+        SLO(
+            service=api,
+            name="availability",
+            objective="99.9%",
+            window="30d",
+            sli=Ratio(bad='requests_total{code=~"5.."}', total="requests_total"),
+            description="Requests are answered.",
+        )
+    ],
+)
