@@ -61,7 +61,7 @@ def monitor_no_data(stack: Stack, monitor: Monitor) -> Rule | None:
 
 def rules_failing(stack: Stack) -> Rule:
     """Prometheus reports failing rules of this stack."""
-    group = f".*{stack.name}-.*"
+    group = f".*;{stack.name}-.*"  # "file;group"
     return Rule(
         alert=names.RULES_FAILING,
         expr=f"sum by (rule_group) (increase({sel('prometheus_rule_evaluation_failures_total', rule_group='~' + group)}[10m])) > 0",

@@ -272,7 +272,7 @@ def shared_file(stack: Stack, policies: dict[str, Policy], timing: Timing) -> Ru
         *(bad(w) for w in SHORT_WINDOWS if w in long),
     ]  # fmt: skip
     long_rules = [
-        Rule(record=names.OBJECTIVE, expr=f"1 - {sel(names.BUDGET, stack=s)}"),
+        Rule(record=names.OBJECTIVE, expr=f"round(1 - {sel(names.BUDGET, stack=s)}, 1e-9)"),
         *(ratio(w) for w in LONG_WINDOWS if w in used),
         *(bad(w) for w in LONG_WINDOWS if w in long),
         *(Rule(record=names.ELAPSED, expr=expr, labels={"stack": s, "window": w})

@@ -32,7 +32,7 @@ def load(path: Path) -> Stack:
     for name in OUR_PACKAGES:
         if (
             folder != ours
-            and ((folder / name).is_dir() or (folder / f"{name}.py").exists())
+            and ((folder / name / "__init__.py").exists() or (folder / f"{name}.py").exists())
             and folder != ours / name
         ):
             raise LoadError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from slo import promql
+from slo import names, promql
 from slo.errors import DefinitionError
 from slo.quantity import Duration, Objective, Window
 from slo.sli import SLI, AnySLI, Composite, EventsLike, Model, PromQL, counts_time, parts_of
@@ -439,6 +439,8 @@ class Monitor(Model):
     @field_validator("name")
     @classmethod
     def _camel_case(cls, value: str) -> str:
+        if value in names.GENERIC_ALERTS:
+            raise DefinitionError(f"alert name {value!r} is that of a generated alert: choose another name")
         if not _ALERT.fullmatch(value) or len(value) > ALERT_NAME_LIMIT:
             raise DefinitionError(
                 f"alert name {value!r} must be CamelCase, at most {ALERT_NAME_LIMIT} characters"

@@ -127,6 +127,7 @@ def evaluation(folder: Path, prometheus: str, size: int, seconds: int) -> None:
     config.write_text(
         f"global: {{scrape_interval: 30s}}\nrule_files: ['{out}/prometheus/*.yaml']\nscrape_configs:\n"
         f"  - job_name: bench\n    honor_labels: true\n    static_configs: [{{targets: ['127.0.0.1:{target}']}}]\n"
+        f"  - job_name: prometheus\n    static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
     )
     server = subprocess.Popen(
         [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(target), "--directory", str(folder)],
