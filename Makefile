@@ -40,6 +40,8 @@ test-live: .venv/.dev peers ## real servers, and rules replayed over simulated w
 	tools/peers prometheus3
 	cd tests/live/replay && go build -o ../../../.tools/replay . && go test ./...
 	$(BIN)/pytest -m live -n 0
+	.tools/prometheus3/promtool check rules --lint=all --lint-fatal generated/prometheus/*.yaml
+	$(BIN)/slo test --promtool .tools/prometheus3/promtool
 
 demo: .venv/.dev peers ## real Prometheus and Alertmanager with a simulated Stella Ops, until Ctrl-C
 	$(BIN)/python -m tools.demo

@@ -30,6 +30,7 @@ def run(outputs: tuple[Output, ...], promtool: str, jobs: int, only: str = "") -
         raise SLOError(
             f"{promtool} is not installed: get it with the prometheus package, or name it with --promtool"
         )
+    tool = str(Path(tool).resolve())  # it runs in another folder
     with tempfile.TemporaryDirectory(prefix="slo-test-") as folder:
         root = Path(folder)
         tests = []

@@ -15,8 +15,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-sys.path.append(str(Path(__file__).resolve().parents[2]))  # tools/ is no installed package
-
 from slo import catalog
 from tools.demo.servers import DemoError, find
 from tools.demo.world import World

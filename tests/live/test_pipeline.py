@@ -17,8 +17,6 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-sys.path.append(str(Path(__file__).resolve().parents[2]))  # tools/ is no installed package
-
 from slo import SLO, AlertPolicy, Ratio, Service, Stack, names
 from slo.compile import Config, compile_stack
 from slo.errors import QueryError

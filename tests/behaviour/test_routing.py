@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-sys.path.append(str(Path(__file__).resolve().parents[2]))  # tools/ is no installed package
-
 from slo import SLO, Ratio, Service, Stack, catalog, names, promql
 from slo.compile import compile_stack
 from tools.demo import rules
 from tools.demo.servers import DemoError, find, write_yaml
 
-pytestmark = pytest.mark.live
 TIMEOUT = 60  # seconds for one run of amtool
 
 
@@ -44,13 +39,11 @@ STACKS = {"stella-ops": catalog.stack, "awkward": _awkward}
 
 @pytest.fixture(scope="module")
 def amtool() -> str:
-    """amtool's path. Its absence fails in CI; elsewhere it is one visible line."""
+    """amtool's path; without it there is nothing to judge, and the test fails."""
     try:
         return find("amtool")
     except DemoError as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(params=STACKS)
