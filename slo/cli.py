@@ -19,7 +19,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from slo import check, explain, scaffold, testing, tree
-from slo.budget import budget_text
+from slo.budget import budget_time
 from slo.compile import Config, compile_stack
 from slo.errors import DefinitionError, LoadError, Problem, SLOError
 from slo.load import load
@@ -196,6 +196,15 @@ def _print_problems(problems: list[Problem], stack: Stack) -> None:
     )
 
 
+def _table(first: str, *others: str) -> Table:
+    """Columns side by side; a name in the first is never cut or folded."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first, no_wrap=True, overflow="ignore")
+    for other in others:
+        table.add_column(other, overflow="fold")
+    return table
+
+
 @app.command("list")
 def list_(
     definitions: Definitions = None,
@@ -209,14 +218,11 @@ def list_(
         data = json.loads(manifest)
         print(json.dumps({"slos": data["slos"], "monitors": data["monitors"]}, indent=2, ensure_ascii=False))
         return
-    table = Table(
-        "SLO", "objective", "window", "error budget", "indicator", "owner", box=None, pad_edge=False
-    )
+    table = _table("SLO", "objective", "budget", "indicator", "owner")
     for slo in stack.slos:
-        table.add_row(
-            slo.id, str(slo.objective), str(slo.window), budget_text(slo), slo.sli.kind, slo.service.owner
-        )
-    monitors = Table("monitor", "severity", "service", "what it says", box=None, pad_edge=False)
+        objective, budget = f"{slo.objective} {slo.window}", budget_time(slo).human
+        table.add_row(slo.id, objective, budget, slo.sli.kind, slo.service.owner)
+    monitors = _table("monitor", "severity", "service", "what it says")
     for m in stack.all_monitors:
         monitors.add_row(m.name, stack.severities[m.severity], m.service.name, m.summary)
     console = Console(highlight=False, emoji=False)  # a metric may be named job:key:count
@@ -256,9 +262,7 @@ def explain_(
                 sep="",
                 soft_wrap=True,
             )
-    table = Table(
-        "alert tier", "fires above", *(f"{o} outage" for o in explain.OUTAGES), box=None, pad_edge=False
-    )
+    table = _table("alert tier", "fires above", *(f"{o} outage" for o in explain.OUTAGES))
     for row in told.tiers:
         table.add_row(row.name, row.above, *row.detection)
     console.print(

@@ -88,7 +88,7 @@ def run(folder: Path, gaps: tuple[tuple[int, int], ...]) -> tuple[World, dict[st
 
 
 def truth(world: World, window: str, t: int) -> float:
-    """Budget left, from the events themselves. The world begins on 29 October: nothing is known before."""
+    """Budget left, from the events themselves. The world begins on 29 October: before, nothing was measured."""
     day = 86400
     since, length = {
         "7d": (t - 7 * day, 0),
@@ -96,7 +96,7 @@ def truth(world: World, window: str, t: int) -> float:
         "quarter": (at("2026-10-01 00:00"), 92 * day),
     }[window]
     bad, total = world.truth(since, t)
-    share = (t - since) / length if length else 1.0
+    share = (t - max(since, world.start)) / length if length else 1.0
     return 1 - bad / total / BUDGET * share if total else 1.0
 
 
