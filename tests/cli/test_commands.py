@@ -346,7 +346,7 @@ def test_list_names_every_slo_and_monitor(team: Path) -> None:
     assert done.code == 0
     line = next(row for row in done.out.splitlines() if row.startswith("api-availability"))
     assert line.split("  ")[0] == "api-availability"
-    for word in ("99%", "30d", "1% (7h 12m)", "ratio", "team-api"):
+    for word in ("99% 30d", "7h 12m", "ratio", "team-api"):
         assert word in line
     assert "RootsDrift" in done.out
 
