@@ -362,10 +362,12 @@ def _period(
     recent = f"[{min(days, 7)}d]"  # a week's traffic foretells the period's
     total = sel(names.TOTAL_LEDGER, **chosen)
     return [
-        Rule(record=names.PERIOD_RATIO, labels=labels, expr=whole(ratio)),
         Rule(record=names.MEASURED, labels=labels,
              expr=f"max without (component, part) ({samples})\n* on () group_left () ({tick} / {divide}{length})"),
-        Rule(record=names.REMAINING, labels=labels, expr=f"1 - ({spent})\nor\n1 + 0 * {measured}"),
+        # Measured and without traffic: nothing was bad.
+        Rule(record=names.PERIOD_RATIO, labels=labels,
+             expr=f"{whole(ratio)}\nor\n0 * max without (window) ({measured})"),
+        Rule(record=names.REMAINING, labels=labels, expr=f"1 - ({spent})"),
         Rule(record=names.BUDGET_EVENTS, labels=labels,
              expr=f"sum without (month, quarter) (sum_over_time({total}{recent}))\n/\n"
                   f"sum without (month, quarter) (count_over_time({total}{recent}))\n"

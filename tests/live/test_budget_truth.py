@@ -41,6 +41,11 @@ def slo(window: str) -> SLO:
     )  # fmt: skip
 
 
+def labelled(expr: str, window: str) -> str:
+    """The expression with the label its rule would add."""
+    return f'label_replace(({expr}), "window", "{window}", "", "")'
+
+
 def run(folder: Path, gaps: tuple[tuple[int, int], ...]) -> tuple[World, dict[str, dict[int, float]]]:
     """(the world, budget left by SLO and time)."""
     root = Path(__file__).resolve().parents[2]
@@ -71,7 +76,7 @@ def run(folder: Path, gaps: tuple[tuple[int, int], ...]) -> tuple[World, dict[st
         files += [file] if groups else []
     inside = re.compile(re.escape(names.PERIOD_RATIO) + r"\{[^}]*\}")
     left = [
-        inside.sub(lambda _, w=w: f"({period[names.PERIOD_RATIO, w]})", period[names.REMAINING, w])  # type: ignore[misc]
+        inside.sub(lambda _, w=w: labelled(period[names.PERIOD_RATIO, w], w), period[names.REMAINING, w])  # type: ignore[misc]
         for w in ("month", "quarter", "7d")
     ]
     world = World(START, END, (BEFORE_MIDNIGHT, AFTER_MIDNIGHT, AT_NOON), gaps)
