@@ -46,14 +46,15 @@ def burn_description(policy: Policy, windows: tuple[str, ...], by: tuple[str, ..
     for w in windows:
         ratio = _lookup(_go(f"{names.error_ratio(w)}{{%s}}"), "humanizePercentage")
         bad = _lookup(
-            _go(f"max({names.bad_events(w)}{{%s}})"),
+            _go(f"round(max({names.bad_events(w)}{{%s}}))"),
             "humanize" if policy.unit == "events" else "humanizeDuration",
         )
         if policy.parts:
             spans.append(f"{ratio} over the last {said[w]} in its worst or weighted part")
         elif policy.unit == "events":
             total = _lookup(
-                _go(f"max({names.bad_events(w)}{{%s}}) / max({names.error_ratio(w)}{{%[1]s}})"), "humanize"
+                _go(f"round(max({names.bad_events(w)}{{%s}}) / max({names.error_ratio(w)}{{%[1]s}}))"),
+                "humanize",
             )
             spans.append(f"{bad} of {total} events ({ratio}) over the last {said[w]}")
         else:
