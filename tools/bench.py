@@ -1,5 +1,6 @@
-"""Measure the compiler: time, peak memory and marginal cost, beside Sloth on equivalent specs in the same run;
-then load 1,000 SLOs into a real Prometheus and compare each group's evaluation time with its interval."""
+"""Measure, beside Sloth on equivalent specs in the same run: the compiler's time, peak memory and marginal cost; the
+samples that the rules of one SLO read an hour. Then load 1,000 SLOs into a real Prometheus and compare each group's
+evaluation time with its interval."""
 
 from __future__ import annotations
 
@@ -17,6 +18,10 @@ import urllib.request
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import yaml
+
+from slo.quantity import Duration
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (10, 100, 1000, 5000)
@@ -158,6 +163,106 @@ def evaluation(folder: Path, prometheus: str, size: int, seconds: int) -> None:
             process.wait(timeout=30)
 
 
+RAW = 200  # series of one SLO in the comparison of query cost
+END = 1_790_000_000 // 120 * 120  # the moment everything is asked at
+DAY = 86400
+
+
+def history() -> str:
+    """OpenMetrics text: three days of raw series, and as much of each recorded series as the rules reach back."""
+    out = ["# TYPE http_requests counter"]
+    for n in range(RAW):
+        code = "500" if n % 10 == 0 else "200"
+        labels = f'{{job="service-0",route="r0",code="{code}",pod="{n}"}}'
+        out += [
+            f"http_requests_total{labels} {(t - END + 4 * DAY) // 30} {t}"
+            for t in range(END - 3 * DAY - 3600, END + 1, 30)
+        ]
+    ours, theirs = (
+        '{stack="bench",slo="service-0-availability-0"}',
+        '{sloth_service="service-0",sloth_slo="availability-0",sloth_id="service-0-availability-0"}',
+    )
+    recorded = [
+        (f"slo:total:rate{ours}", 3 * DAY + 3600, 30), (f"slo:errors:rate{ours}", 3 * DAY + 3600, 30),
+        (f"slo:total:hourly_rate{ours}", 600, 120), (f"slo:errors:hourly_rate{ours}", 600, 120),
+        (f'slo:total:ledger{ours[:-1]},month="9",quarter="3"}}', 30 * DAY, 120),
+        (f'slo:errors:ledger{ours[:-1]},month="9",quarter="3"}}', 30 * DAY, 120),
+        (f'slo:error_budget:ratio{ours[:-1]},window="30d",policy="30d-events",service="s",owner="o",tier="2"}}', 600, 120),
+        ('slo:tick:seconds{stack="bench"}', 3600, 30), ('slo:clock:seconds{stack="bench"}', 3600, 30),
+        ('slo:ledger_tick:seconds{stack="bench"}', 3600, 120), ('slo:ledger_clock:seconds{stack="bench"}', 3600, 120),
+        ('slo:hour_weight:ratio{stack="bench"}', 600, 30),
+        (f'slo:error_ratio:period{ours[:-1]},window="30d"}}', 600, 120),
+        (f'slo:period_measured:ratio{ours[:-1]},window="30d"}}', 600, 120),
+        (f'slo:error_budget:events{ours[:-1]},window="30d"}}', 600, 120),
+        *((f"slo:error_ratio:{w}{ours}", 600, 30) for w in ("5m", "30m", "1h", "2h", "6h", "1d", "3d")),
+        *((f"slo:bad_events:{w}{ours}", 600, 30) for w in ("1h", "6h", "1d", "3d")),
+        (f"slo:sli_error:ratio_rate5m{theirs[:-1]},sloth_window=\"5m\"}}", 30 * DAY, 30),
+        *((f'slo:sli_error:ratio_rate{w}{theirs[:-1]},sloth_window="{w}"}}', 600, 30) for w in ("30m", "1h", "2h", "6h", "1d", "3d", "30d")),
+        (f"slo:objective:ratio{theirs}", 600, 30), (f"slo:error_budget:ratio{theirs}", 600, 30),
+        (f"slo:current_burn_rate:ratio{theirs}", 600, 30), (f"slo:period_burn_rate:ratio{theirs}", 600, 30),
+    ]  # fmt: skip
+    names: dict[str, list[str]] = {}
+    for series, back, step in recorded:
+        lines = names.setdefault(series.partition("{")[0], [])
+        lines += [f"{series} 1 {t}" for t in range(END - back, END + 1, step)]
+    for name, lines in names.items():
+        out += [f"# TYPE {name} gauge", *lines]
+    return "\n".join(out) + "\n# EOF\n"
+
+
+def samples_an_hour(port: int, files: list[Path], default: int) -> tuple[int, int]:
+    """(samples of one evaluation of every rule, samples an hour at each group's interval)."""
+    once = hourly = 0
+    for file in files:
+        for group in yaml.safe_load(file.read_text())["groups"]:
+            interval = int(Duration.parse(group["interval"]).seconds) if "interval" in group else default
+            for rule in group["rules"]:
+                answer = ask(port, "/api/v1/query", query=rule["expr"], time=str(END), stats="all")
+                read = answer["stats"]["samples"]["totalQueryableSamples"]
+                once += read
+                hourly += read * 3600 // interval
+    return once, hourly
+
+
+def query_cost(folder: Path, prometheus: str, promtool: str, sloth: str) -> None:
+    """The samples that one SLO's rules read, ours and Sloth's, counted by a real Prometheus."""
+    out, data = folder / "one", folder / "blocks"
+    run([sys.executable, "-c", COMPILE, "1", str(out)])
+    (folder / "one.yaml").write_text(sloth_spec(1))
+    run([sloth, "generate", "-i", str(folder / "one.yaml"), "-o", str(folder / "one-sloth.yaml")])
+    text = folder / "history.txt"
+    text.write_text(history())
+    run(
+        [
+            promtool,
+            "tsdb",
+            "create-blocks-from",
+            "openmetrics",
+            "--max-block-duration=1536h",
+            str(text),
+            str(data),
+        ]
+    )
+    port, config = free_port(), folder / "empty.yml"
+    config.write_text("global: {}\n")
+    server = subprocess.Popen(
+        [prometheus, f"--config.file={config}", f"--storage.tsdb.path={data}", "--storage.tsdb.retention.time=50y", f"--web.listen-address=127.0.0.1:{port}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        time.sleep(10)
+        ours = samples_an_hour(port, sorted((out / "prometheus").glob("*.yaml")), 30)
+        theirs = samples_an_hour(port, [folder / "one-sloth.yaml"], 30)
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+    print(f"\none SLO, 99.9 % over 30d, {RAW} raw series scraped every 30 s: samples read")
+    print(f"  {'':<7} {'an evaluation of every rule':>28} {'an hour':>15}")
+    for name, (once, hourly) in (("slo", ours), ("sloth", theirs)):
+        print(f"  {name:<7} {once:>28,} {hourly:>15,}")
+    print(f"  sloth reads {theirs[1] / ours[1]:.0f} times as much an hour")
+
+
 def main() -> None:
     sloth = shutil.which("sloth")
     if sloth is None:
@@ -170,6 +275,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory(prefix="slo-bench-") as name:
         compile_times(Path(name), sloth, repeat=3)
+        promtool = shutil.which("promtool")
+        if sloth and promtool:
+            query_cost(Path(name), prometheus, promtool, sloth)
         evaluation(Path(name), prometheus, 1000, seconds=int(os.environ.get("BENCH_SECONDS", "300")))
 
 
