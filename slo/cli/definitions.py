@@ -1,4 +1,4 @@
-"""The command. The only module that prints."""
+"""Commands on definitions: generate, validate, list, explain, test, init, schema."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import shlex
 import sys
 from contextlib import nullcontext
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,80 +15,24 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
-from rich.table import Table
 
 from slo import check, explain, scaffold, testing, tree
 from slo.budget import budget_time
-from slo.compile import Config, compile_stack
-from slo.errors import DefinitionError, LoadError, Problem, SLOError
-from slo.load import load
-from slo.model import SLO, Stack
-from slo.quantity import Duration
-
-FINDINGS, USAGE = 1, 2
-
-app = typer.Typer(
-    name="slo",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Service level objectives as code: compile Python definitions to Prometheus rules, alerts and their tests.\n\n"
-    "Exit codes: 0 fine, 1 findings or drift, 2 usage error or broken definition.",
+from slo.cli.options import (
+    FINDINGS,
+    Definitions,
+    Format,
+    Metrics,
+    Plain,
+    Scrape,
+    app,
+    console_,
+    plain_table,
+    stack_of,
 )
-
-
-class Format(StrEnum):
-    text = "text"
-    json = "json"
-    github = "github"
-
-
-class Plain(StrEnum):
-    text = "text"
-    json = "json"
-
-
-Definitions = Annotated[
-    Path | None,
-    typer.Argument(help="A Python file that binds `stack`, or a folder with slos.py. Default: the Stella Ops catalogue.",
-                   show_default=False),
-]  # fmt: skip
-Metrics = Annotated[
-    Path | None,
-    typer.Option("--metrics", help="YAML with the deployment's metric names, for the Stella Ops catalogue (`slo schema` prints its JSON Schema).",
-                 show_default=False),
-]  # fmt: skip
-Scrape = Annotated[
-    str | None,
-    typer.Option("--scrape-interval", help="How often Prometheus scrapes the services. Default: 30s, or what --metrics says.",
-                 show_default=False),
-]  # fmt: skip
-
-
-def _console(stderr: bool = False) -> Console:
-    return Console(stderr=stderr, soft_wrap=True, highlight=False, emoji=False)
-
-
-def _stack(definitions: Path | None, metrics: Path | None, scrape: str | None) -> tuple[Stack, Config]:
-    if definitions is not None and metrics is not None:
-        raise LoadError(
-            "--metrics renames the metrics of the Stella Ops catalogue; a definition file names its own: drop one"
-        )
-    if definitions is not None:
-        stack, default = load(definitions), Duration.of(30)
-    else:
-        from slo.catalog import stack as catalogue
-        from slo.catalog.metrics import load_metrics
-
-        chosen = load_metrics(metrics)
-        stack, default = catalogue(chosen), chosen.scrape_interval
-    try:
-        config = Config(Duration.parse(scrape) if scrape else default)
-        _ = config.timing
-    except ValueError as error:
-        raise DefinitionError(f"--scrape-interval: {error}") from None
-    return stack, config
+from slo.compile import compile_stack
+from slo.errors import DefinitionError, Problem
+from slo.model import SLO, Stack
 
 
 @app.command()
@@ -111,7 +54,7 @@ def generate(
     scrape_interval: Scrape = None,
 ) -> None:
     """Compile definitions to Prometheus rules, PrometheusRule objects, Alertmanager configuration and tests."""  # fmt: skip
-    stack, config = _stack(definitions, metrics, scrape_interval)
+    stack, config = stack_of(definitions, metrics, scrape_interval)
     outputs = compile_stack(stack, config)
     if check_only:
         drift = tree.compare(out, outputs)
@@ -152,7 +95,7 @@ def validate(
     scrape_interval: Scrape = None,
 ) -> None:
     """Find what will not work, or not as meant. Exit 1 on errors; warnings and what could not be checked are shown."""  # fmt: skip
-    stack, config = _stack(definitions, metrics, scrape_interval)
+    stack, config = stack_of(definitions, metrics, scrape_interval)
     problems = check.static(stack, config.timing)
     if live is not None:
         problems += check.live(stack, config.timing, live)
@@ -182,7 +125,7 @@ def _as_json(p: Problem) -> dict[str, str]:
 
 
 def _print_problems(problems: list[Problem], stack: Stack) -> None:
-    console = _console()
+    console = console_()
     colour = {"error": "bold red", "warning": "yellow", "unknown": "cyan"}
     for p in problems:
         console.print(f"[{colour[p.severity]}]{p.severity}[/] {escape(p.place)} [dim]({p.check})[/]")
@@ -196,15 +139,6 @@ def _print_problems(problems: list[Problem], stack: Stack) -> None:
     )
 
 
-def _table(first: str, *others: str) -> Table:
-    """Columns side by side; a name in the first is never cut or folded."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column(first, no_wrap=True, overflow="ignore")
-    for other in others:
-        table.add_column(other, overflow="fold")
-    return table
-
-
 @app.command("list")
 def list_(
     definitions: Definitions = None,
@@ -212,17 +146,17 @@ def list_(
     metrics: Metrics = None,
 ) -> None:
     """List every SLO with its objective and error budget, and every monitor."""
-    stack, config = _stack(definitions, metrics, None)
+    stack, config = stack_of(definitions, metrics, None)
     if output is Plain.json:
         manifest = next(o.text for o in compile_stack(stack, config) if o.path == "slos.json")
         data = json.loads(manifest)
         print(json.dumps({"slos": data["slos"], "monitors": data["monitors"]}, indent=2, ensure_ascii=False))
         return
-    table = _table("SLO", "objective", "budget", "indicator", "owner")
+    table = plain_table("SLO", "objective", "budget", "indicator", "owner")
     for slo in stack.slos:
         objective, budget = f"{slo.objective} {slo.window}", budget_time(slo).human
         table.add_row(slo.id, objective, budget, slo.sli.kind, slo.service.owner)
-    monitors = _table("monitor", "severity", "service", "what it says")
+    monitors = plain_table("monitor", "severity", "service", "what it says")
     for m in stack.all_monitors:
         monitors.add_row(m.name, stack.severities[m.severity], m.service.name, m.summary)
     console = Console(highlight=False, emoji=False)  # a metric may be named job:key:count
@@ -241,7 +175,7 @@ def explain_(
     scrape_interval: Scrape = None,
 ) -> None:
     """Explain one SLO: its budget, its query, and when each alert fires for a total, a 10 % and a 1 % outage."""
-    stack, config = _stack(definitions, metrics, scrape_interval)
+    stack, config = stack_of(definitions, metrics, scrape_interval)
     slo = _find(stack, name)
     told = explain.explain(slo, config.timing)
     if output is Plain.json:
@@ -262,7 +196,7 @@ def explain_(
                 sep="",
                 soft_wrap=True,
             )
-    table = _table("alert tier", "fires above", *(f"{o} outage" for o in explain.OUTAGES))
+    table = plain_table("alert tier", "fires above", *(f"{o} outage" for o in explain.OUTAGES))
     for row in told.tiers:
         table.add_row(row.name, row.above, *row.detection)
     console.print(
@@ -297,9 +231,9 @@ def test_(
     scrape_interval: Scrape = None,
 ) -> None:
     """Run the generated tests of every SLO and monitor with promtool: outages page, health is silent, and more."""
-    stack, config = _stack(definitions, metrics, scrape_interval)
+    stack, config = stack_of(definitions, metrics, scrape_interval)
     results = []
-    with _console(stderr=True).status("testing") if sys.stderr.isatty() else nullcontext():
+    with console_(stderr=True).status("testing") if sys.stderr.isatty() else nullcontext():
         for result in testing.run(compile_stack(stack, config), promtool, jobs, name):
             results.append(result)
             if not result.passed:
@@ -330,12 +264,3 @@ def schema() -> None:
     from slo.catalog.metrics import Metrics as Map
 
     print(json.dumps(Map.model_json_schema(), indent=2, ensure_ascii=False))
-
-
-def main() -> None:
-    """Entry point: every error of ours is one sentence on stderr and exit code 2; typer says the same of usage."""
-    try:
-        app(prog_name="slo")
-    except SLOError as error:
-        print(f"slo: {error}", file=sys.stderr)
-        sys.exit(USAGE)

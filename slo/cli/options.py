@@ -1,0 +1,91 @@
+"""What the commands share: the application, its options, and how definitions and tables are made of them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from slo.compile import Config
+from slo.errors import DefinitionError, LoadError
+from slo.load import load
+from slo.model import Stack
+from slo.quantity import Duration
+
+FINDINGS, USAGE = 1, 2
+
+app = typer.Typer(
+    name="slo",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Service level objectives as code: compile Python definitions to Prometheus rules, alerts and their tests.\n\n"
+    "Exit codes: 0 fine, 1 findings or drift, 2 usage error or broken definition.",
+)
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+    github = "github"
+
+
+class Plain(StrEnum):
+    text = "text"
+    json = "json"
+
+
+Definitions = Annotated[
+    Path | None,
+    typer.Argument(help="A Python file that binds `stack`, or a folder with slos.py. Default: the Stella Ops catalogue.",
+                   show_default=False),
+]  # fmt: skip
+Metrics = Annotated[
+    Path | None,
+    typer.Option("--metrics", help="YAML with the deployment's metric names, for the Stella Ops catalogue (`slo schema` prints its JSON Schema).",
+                 show_default=False),
+]  # fmt: skip
+Scrape = Annotated[
+    str | None,
+    typer.Option("--scrape-interval", help="How often Prometheus scrapes the services. Default: 30s, or what --metrics says.",
+                 show_default=False),
+]  # fmt: skip
+
+
+def console_(stderr: bool = False) -> Console:
+    return Console(stderr=stderr, soft_wrap=True, highlight=False, emoji=False)
+
+
+def stack_of(definitions: Path | None, metrics: Path | None, scrape: str | None) -> tuple[Stack, Config]:
+    if definitions is not None and metrics is not None:
+        raise LoadError(
+            "--metrics renames the metrics of the Stella Ops catalogue; a definition file names its own: drop one"
+        )
+    if definitions is not None:
+        stack, default = load(definitions), Duration.of(30)
+    else:
+        from slo.catalog import stack as catalogue
+        from slo.catalog.metrics import load_metrics
+
+        chosen = load_metrics(metrics)
+        stack, default = catalogue(chosen), chosen.scrape_interval
+    try:
+        config = Config(Duration.parse(scrape) if scrape else default)
+        _ = config.timing
+    except ValueError as error:
+        raise DefinitionError(f"--scrape-interval: {error}") from None
+    return stack, config
+
+
+def plain_table(first: str, *others: str) -> Table:
+    """Columns side by side; a name in the first is never cut or folded."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first, no_wrap=True, overflow="ignore")
+    for other in others:
+        table.add_column(other, overflow="fold")
+    return table
