@@ -118,7 +118,7 @@ def test_counters_only_grow_and_histograms_are_complete() -> None:
     world = World(catalog.stack(), clock=lambda: now[0])
     assert world.unsolved == []
     before: dict[str, float] = {}
-    for mode in ("normal", "outage", "slow-burn", "quiet", "normal"):
+    for mode in ("normal", "outage", "slow-burn", "quiet", "tampered", "normal"):
         world.switch(mode)
         now[0] += 300
         samples = {k: float(v) for k, v in (line.rsplit(" ", 1) for line in world.text().splitlines())}

@@ -9,17 +9,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 
 from alerts import witness
 from alerts.monitors import RATE_WINDOW, expression
 from alerts.witness import Leaf, Unsolvable
+from exporters.metrics import WRITE_DURATION
 from slo import promql
 from slo.model import SLO, Monitor, NotMeasured, Stack
 from slo.promql import Matcher, Selector
 from slo.quantity import shortest
 from slo.sli import Composite, Freshness, Latency, Ratio, Simple, TimeSlice, Uptime, parts_of
-from tools.demo.series import Counter, Flow, Histogram, Key, Sink, State, Steady, key_of, keyed, parsed
+from tools.demo import pods
+from tools.demo.series import (
+    Counter,
+    Flow,
+    Histogram,
+    Key,
+    Sink,
+    State,
+    Steady,
+    in_turn,
+    key_of,
+    keyed,
+    parsed,
+)
 
 _BUCKETS = tuple(Decimal(b) for b in ("0.005", "0.01", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10"))
 _AROUND = tuple(Decimal(f) for f in ("0.1", "0.25", "0.5", "1", "2", "4"))
@@ -33,6 +48,9 @@ class Plan:
     """The series of the given stacks at their beginning. `rate` is each flow's events per second."""
 
     def __init__(self, stacks: tuple[Stack, ...], rate: float, start: float) -> None:
+        watched = any(pods.reads(stack) for stack in stacks)
+        self._spread = pods.spread if watched else _alone
+        self.published = list(pods.published()) if watched else []
         self._rate = rate
         self._start = start
         self.services: list[str] = []
@@ -51,6 +69,8 @@ class Plan:
         for stack in stacks:
             self._add_monitors(stack)
             self._add_signals(stack)
+        if watched:
+            self._add_flow("rekor", WRITE_DURATION.name, {})
 
     def _find_histograms(self, stack: Stack) -> None:
         """Bounds of each histogram family: every latency bound, and some around it."""
@@ -66,16 +86,23 @@ class Plan:
                     self._bounds.setdefault(selector.metric.removesuffix("_bucket"), set())
 
     def _histogram(self, base: str, labels: dict[str, str], lazy: bool = False) -> Histogram:
-        bounds = tuple(sorted(self._bounds[base])) or _BUCKETS
+        bounds = tuple(sorted(pods.BUCKETS.get(base) or self._bounds[base])) or _BUCKETS
         return self.histograms.setdefault(key_of(base, labels), Histogram(bounds, [0] * len(bounds), lazy))
 
     def _sink(self, metric: str, labels: dict[str, str], lazy: bool = False) -> Sink:
         """Where events of a counter go; the count of a histogram is fed through the histogram."""
         base = metric.removesuffix("_count")
         if base != metric and base in self._bounds:
-            h = self._histogram(base, labels, lazy)
-            return h.fast(h.bounds[len(h.bounds) // 2])
-        return self.counters.setdefault(key_of(metric, labels), Counter(lazy=lazy)).add
+            return in_turn([h.fast(h.bounds[len(h.bounds) // 2]) for h in self._timers(base, labels, lazy)])
+        return in_turn(
+            [
+                self.counters.setdefault(key_of(metric, {**more, **labels}), Counter(lazy=lazy)).add
+                for more in self._spread(metric)
+            ]
+        )
+
+    def _timers(self, base: str, labels: dict[str, str], lazy: bool = False) -> list[Histogram]:
+        return [self._histogram(base, {**more, **labels}, lazy) for more in self._spread(base)]
 
     def _add_slos(self, stack: Stack) -> None:
         done: set[tuple[str, str]] = (
@@ -104,8 +131,9 @@ class Plan:
                     raise Unsolvable("the text format has no native histograms")
                 selector = promql.as_selector(slo.selects(sli.histogram))
                 assert selector is not None
-                h = self._histogram(selector.metric, {**witness.labels_for(selector.matchers), **by})
-                fast, slow = (h.fast(sli.bound),), (h.slow(sli.bound),)
+                timers = self._timers(selector.metric, {**witness.labels_for(selector.matchers), **by})
+                fast = (in_turn([h.fast(sli.bound) for h in timers]),)
+                slow = (in_turn([h.slow(sli.bound) for h in timers]),)
                 self.flows.append(Flow(slo.id, slo.service.name, self._rate, budget, fast, slow))
             case Uptime(quorum=quorum):
                 gauge = promql.as_selector(slo.selects(sli.gauge))
@@ -161,7 +189,7 @@ class Plan:
         have = self._keys()
         for _, series in sorted(found, key=lambda pair: -len(pair[1])):
             for key, steady in series.items():
-                if key not in have:
+                if key not in have and not (self.published and key[0] in pods.NAMES):
                     self.steady.setdefault(key, steady)
         for (name, _), steady in self.steady.items():
             steady.value = CALM.get(name, steady.value)
@@ -209,6 +237,7 @@ class Plan:
                     counters = promql.counters(expr)
                     for selector in promql.selectors(expr):
                         self._add_signal(selector, service.name, kind, selector.metric in counters)
+                    self._split_up(expr)
 
     def _add_signal(self, selector: Selector, service: str, kind: str, counter: bool) -> None:
         base = re.sub("_(bucket|count|sum)$", "", selector.metric)
@@ -221,15 +250,32 @@ class Plan:
                 return
         wanted = witness.labels_for(selector.matchers)
         if is_histogram:
-            h = self._histogram(base, wanted)
-            self.flows.append(
-                Flow("", service, self._rate, 0.0, (h.fast(h.bounds[-2]),), (h.slow(h.bounds[-2]),))
-            )
+            self._add_flow(service, base, wanted)
         elif counter:
             slope = 0.0 if kind == "errors" else self._rate / 10
             self.steady[key_of(selector.metric, wanted)] = Steady(service, 0.0, slope, scales=True)
         else:
             self.steady[key_of(selector.metric, wanted)] = Steady(service, 1.0)
+
+    def _add_flow(self, service: str, base: str, labels: dict[str, str]) -> None:
+        """Events of a histogram that no SLO reads."""
+        timers = self._timers(base, labels)
+        good = in_turn([h.fast(h.bounds[-2]) for h in timers])
+        bad = in_turn([h.slow(h.bounds[-2]) for h in timers])
+        self.flows.append(Flow("", service, self._rate, 0.0, (good,), (bad,)))
+
+    def _split_up(self, expr: str) -> None:
+        """A signal that groups a gauge by a label which nothing gave a value: one series for each value in use."""
+        for node in promql.walk(promql.parse(expr)):
+            grouped = type(node).__name__ == "AggregateExpr" and type(node.expr).__name__ == "VectorSelector"
+            for label in node.modifier.labels if grouped and node.modifier is not None else ():
+                name = promql.selector_of(node.expr).metric
+                whole = self.steady.pop(key_of(name, {}), None)
+                if whole is None:
+                    continue
+                values = {dict(labels)[label] for _, labels in self._keys() if label in dict(labels)}
+                for value in sorted(values) or ["a", "b"]:
+                    self.steady[key_of(name, {label: value})] = replace(whole)
 
     def _keys(self) -> set[Key]:
         """Every series there is; a histogram under its base name and those of its parts."""
@@ -239,6 +285,7 @@ class Plan:
             *((name + part, labels) for name, labels in self.histograms for part in ("_count", "_sum")),
             *(key for s in self.states for key in (*s.good, *s.bad)),
             *self.steady,
+            *(p.key for p in self.published),
         }
 
 
@@ -252,6 +299,10 @@ def _below_their_bounds(expr: str, calm: dict[Key, Steady]) -> None:
         leaf = leaves.get(key)
         if leaf is not None and leaf.kind == "gauge" and 0 <= leaf.number < series.value and not series.clock:
             series.value = leaf.number
+
+
+def _alone(metric: str) -> list[dict[str, str]]:
+    return [{}]
 
 
 def _one_selector(slo: SLO, expr: str) -> Selector:

@@ -43,7 +43,7 @@ KNOWN = "demo.json"  # in the state folder: marks it as ours, and tells `mode` w
 REFRESH = 2.0  # seconds
 PLAIN_EVERY = 10.0  # seconds between lines when the output is no terminal
 SELF = Path(__file__).resolve().parent / "self_slos.py"
-KEYS = {"n": "normal", "o": "outage", "b": "slow-burn", "q": "quiet"}
+KEYS = {"n": "normal", "o": "outage", "b": "slow-burn", "q": "quiet", "t": "tampered"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +314,7 @@ def _screen(
     if not deliveries:
         foot.append(Text("Nothing has arrived at the webhook yet.", style="dim"))
     if service:
-        keys = f"keys: n normal · o outage of {service} · b slow burn of {service} · q quiet night · x end"
+        keys = f"keys: n normal · o outage of {service} · b slow burn of {service} · q quiet night · t tampered · x end"
         foot.append(Text(keys, style="reverse"))
     room = max(3, height - len(head) - 8 - 3 * len(last) - (len(foot) - len(last)))
     title = f"{time.strftime('%H:%M:%S')}  the platform: {mode_now(demo.simulator.url)}"

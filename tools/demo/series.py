@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeAlias
@@ -39,18 +40,20 @@ class Histogram:
     sum: float = 0.0
     seen: int = 0
 
-    def observe(self, value: Decimal) -> None:
-        for i, bound in enumerate(self.bounds):
-            if value <= bound:
-                self.counts[i] += 1
-        self.total += 1
-        self.sum += float(value)
+    def observe(self, value: Decimal, times: int = 1) -> None:
+        for i in range(bisect_left(self.bounds, value), len(self.bounds)):
+            self.counts[i] += times
+        self.total += times
+        self.sum += float(value) * times
 
     def fast(self, bound: Decimal) -> Sink:
         """Takes events that are within the bound."""
 
         def sink(events: int) -> None:
-            for _ in range(events):
+            rounds, rest = divmod(events, len(_GOOD))
+            for share in _GOOD if rounds else ():
+                self.observe(bound * share, rounds)
+            for _ in range(rest):
                 self.observe(bound * _GOOD[self.seen % len(_GOOD)])
                 self.seen += 1
 
@@ -60,10 +63,26 @@ class Histogram:
         """Takes events that are beyond the bound."""
 
         def sink(events: int) -> None:
-            for _ in range(events):
-                self.observe(bound * 3)
+            if events:
+                self.observe(bound * 3, events)
 
         return sink
+
+
+def in_turn(sinks: Sequence[Sink]) -> Sink:
+    """Takes events and hands them on, as many to each."""
+    if len(sinks) == 1:
+        return sinks[0]
+    turn = 0
+
+    def sink(events: int) -> None:
+        nonlocal turn
+        each, rest = divmod(events, len(sinks))
+        for i, one in enumerate(sinks):
+            one(each + ((i - turn) % len(sinks) < rest))
+        turn = (turn + rest) % len(sinks)
+
+    return sink
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from slo.quantity import shortest
 from tools.demo.plan import Plan
 from tools.demo.series import Flow, State, text_of
 
-ModeName: TypeAlias = Literal["normal", "outage", "slow-burn", "quiet"]
+ModeName: TypeAlias = Literal["normal", "outage", "slow-burn", "quiet", "tampered"]
 MODES: tuple[ModeName, ...] = get_args(ModeName)
 
 RATE = 10.0  # events per second of each flow at the busiest time of the day
@@ -41,10 +41,21 @@ class Mode:
 
 
 class World:
-    """All series of the given stacks. Thread-safe; `clock` is the wall clock unless a test gives its own."""
+    """All series of the given stacks. Thread-safe; `clock` is the wall clock unless a test gives its own.
 
-    def __init__(self, *stacks: Stack, rate: float = RATE, clock: Callable[[], float] = time.time) -> None:
+    A test that lets weeks pass gives a longer `day` and `step` too.
+    """
+
+    def __init__(
+        self,
+        *stacks: Stack,
+        rate: float = RATE,
+        clock: Callable[[], float] = time.time,
+        day: float = DAY,
+        step: float = STEP,
+    ) -> None:
         self._clock = clock
+        self._day, self._step = day, step
         self._lock = threading.Lock()
         self.start = self._now = clock()
         self.mode = Mode(since=self.start)
@@ -52,6 +63,8 @@ class World:
         self.services, self.unsolved = plan.services, plan.unsolved
         self.flows, self.states, self.steady = plan.flows, plan.states, plan.steady
         self.counters, self.histograms = plan.counters, plan.histograms
+        self.published = plan.published
+        self._publish(0.0)
 
     # Switching and reading
 
@@ -85,7 +98,7 @@ class World:
     def _advance(self) -> None:
         now = self._clock()
         while self._now < now:
-            dt = min(STEP, now - self._now)
+            dt = min(self._step, now - self._now)
             traffic = self._traffic(self._now + dt / 2) * dt
             for flow in self.flows:
                 flow.take(flow.rate * traffic, self._share(flow))
@@ -99,9 +112,14 @@ class World:
                 if not stopped:
                     series.value += series.slope * (traffic if series.scales else dt)
             self._now += dt
+            self._publish(dt)
+
+    def _publish(self, dt: float) -> None:
+        for series in self.published:
+            series.advance(self._now, dt, self.mode.name if self.mode.hits(series.service) else "normal")
 
     def _traffic(self, at: float) -> float:
-        swing = (1 - math.cos(2 * math.pi * (at - self.start) / DAY)) / 2  # begins at the busiest time
+        swing = (1 - math.cos(2 * math.pi * (at - self.start) / self._day)) / 2  # begins at the busiest time
         return (1 - (1 - NIGHT) * swing) * (QUIET if self._quiet() else 1.0)
 
     def _quiet(self) -> bool:
@@ -144,5 +162,7 @@ class World:
                 leaf = leaves.get(key, Leaf("gauge", 0.0))
                 number = {"gauge": leaf.number, "clock": self._now + leaf.number}.get(leaf.kind)
                 yield f"{text_of(*key)} {state.grown.get(key, 0.0) if number is None else number:.15g}\n"
+        for published in self.published:
+            yield f"{text_of(*published.key)} {published.value:.15g}\n"
         for key, series in self.steady.items():
             yield f"{text_of(*key)} {series.value:.15g}\n"
