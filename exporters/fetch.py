@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import ssl
 import time
 import zlib
@@ -15,7 +16,7 @@ import httpx
 
 from exporters.backoff import Backoff, retry_after
 from exporters.outcome import CouldNotCheck
-from exporters.transport import Transport
+from exporters.transport import TLSFailed, Transport
 
 REDIRECTS = 5
 # What another origin may learn of a request that was redirected there. Everything else may be a credential.
@@ -206,7 +207,7 @@ class Fetcher:
             return
         if seconds > (ends - self._clock()) / 2:
             raise CouldNotCheck(
-                reason, f"{host} is not asked for another {seconds:.0f} s, because it failed: {detail}"
+                reason, f"{host} is not asked for another {math.ceil(seconds)} s, because it failed: {detail}"
             )
         self._sleep(seconds)
 
@@ -233,7 +234,7 @@ class Fetcher:
                 CouldNotCheck("timeout", f"{shown} did not answer in full within {self.timeout:g} s"), False
             ) from error
         except httpx.NetworkError as error:
-            tls = isinstance(error.__cause__ and error.__cause__.__cause__, ssl.SSLError)
+            tls = isinstance(error, TLSFailed)
             what = "TLS failed" if tls else "the connection failed"
             raise _Retry(
                 CouldNotCheck("unreachable", f"{shown}: {what} ({error})"), safe and not tls

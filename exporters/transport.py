@@ -36,6 +36,14 @@ class Deadline(threading.local):
         return min(left, 86_400.0)  # no larger number fits a socket's timeout
 
 
+class TLSFailed(httpx.NetworkError):
+    """The other side has no certificate that we trust, or speaks no TLS that we do."""
+
+
+class _TLSError(httpcore.ConnectError):
+    pass
+
+
 class _Stream(httpcore.NetworkStream):
     def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._inner = inner
@@ -50,9 +58,11 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Stream(
-            self._inner.start_tls(ssl_context, server_hostname, self._deadline.left()), self._deadline
-        )
+        try:
+            stream = self._inner.start_tls(ssl_context, server_hostname, self._deadline.left())
+        except httpcore.ConnectError as error:
+            raise _TLSError(str(error)) from error
+        return _Stream(stream, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
@@ -94,6 +104,7 @@ class _Backend(httpcore.NetworkBackend):
 
 # What httpcore raises, and the httpx error that says the same.
 _ERRORS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
+    (_TLSError, TLSFailed),
     (httpcore.TimeoutException, httpx.ReadTimeout),
     (httpcore.NetworkError, httpx.NetworkError),
     (httpcore.ProxyError, httpx.ProxyError),
