@@ -130,6 +130,12 @@ def pair_text(slo: SLO, sli: Simple, timing: Timing) -> tuple[str, str]:
     return _pair(slo, sli, timing.base_text, names.TOTAL)
 
 
+def raw_pair(slo: SLO, sli: Simple, window: str) -> tuple[str, str]:
+    """Total and errors over any window, from raw series only."""
+    total, _ = _pair(slo, sli, window, "")
+    return total, _pair(slo, sli, window, total)[1]
+
+
 def _slice(slo: SLO, condition: str, group: str) -> tuple[str, str]:
     split_up = promql.as_comparison(condition)
     assert split_up is not None
@@ -362,6 +368,8 @@ def _period(
     recent = f"[{min(days, 7)}d]"  # a week's traffic foretells the period's
     total = sel(names.TOTAL_LEDGER, **chosen)
     return [
+        Rule(record=names.PERIOD, labels={"stack": s, **labels},
+             expr=f"86400 * {PERIOD_DAYS[calendar]}" if calendar else f"vector({window.seconds})"),
         Rule(record=names.MEASURED, labels=labels,
              expr=f"max without (component, part) ({samples})\n* on () group_left () ({tick} / {divide}{length})"),
         # Measured and without traffic: nothing was bad.

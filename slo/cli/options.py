@@ -12,8 +12,10 @@ from rich.table import Table
 
 from slo.compile import Config
 from slo.errors import DefinitionError, LoadError
+from slo.http_config import load_access
 from slo.load import load
 from slo.model import Stack
+from slo.prometheus import Prometheus
 from slo.quantity import Duration
 
 FINDINGS, USAGE = 1, 2
@@ -48,6 +50,11 @@ Definitions = Annotated[
 Metrics = Annotated[
     Path | None,
     typer.Option("--metrics", help="YAML with the deployment's metric names, for the Stella Ops catalogue (`slo schema` prints its JSON Schema).",
+                 show_default=False),
+]  # fmt: skip
+DefinitionsOption = Annotated[
+    Path | None,
+    typer.Option("--definitions", help="A Python file that binds `stack`, or a folder with slos.py. Default: the Stella Ops catalogue.",
                  show_default=False),
 ]  # fmt: skip
 Scrape = Annotated[
@@ -89,3 +96,27 @@ def plain_table(first: str, *others: str) -> Table:
     for other in others:
         table.add_column(other, overflow="fold")
     return table
+
+
+PrometheusURL = Annotated[
+    str,
+    typer.Option("--prometheus", envvar="SLO_PROMETHEUS_URL", help="Where the rules run: Prometheus, or whatever serves its API (Mimir, Thanos, VictoriaMetrics). A path before the API's is kept."),
+]  # fmt: skip
+HTTPConfigFile = Annotated[
+    Path | None,
+    typer.Option("--http-config", envvar="SLO_HTTP_CONFIG", help="Prometheus' HTTP client configuration (basic_auth, authorization, tls_config, http_headers), as promtool's --http.config.file.",
+                 show_default=False),
+]  # fmt: skip
+Tenant = Annotated[
+    str,
+    typer.Option("--tenant", envvar="SLO_TENANT", help="The X-Scope-OrgID header, for Mimir and Cortex.", show_default=False),
+]  # fmt: skip
+LOCAL = "http://localhost:9090"
+
+
+def asking(
+    definitions: Path | None, metrics: Path | None, url: str, http_config: Path | None, tenant: str
+) -> tuple[Stack, Prometheus]:
+    """The stack that is asked about, and the server that knows."""
+    stack, _ = stack_of(definitions, metrics, None)
+    return stack, Prometheus(url, access=load_access(http_config, tenant))

@@ -15,7 +15,7 @@ URL = "http://prometheus.example.org:9090"
 
 
 def client(answer: Callable[[httpx.Request], httpx.Response]) -> Prometheus:
-    return Prometheus(URL, httpx.MockTransport(answer))
+    return Prometheus(URL, httpx.MockTransport(answer), sleep=lambda seconds: None)
 
 
 def data(value: object) -> httpx.Response:
@@ -134,6 +134,94 @@ def test_an_address_that_cannot_be_asked_is_one_sentence(url: str) -> None:
     """Refused by the client or by the resolver, before any server is reached."""
     with pytest.raises(QueryError, match=r"cannot ask|did not answer"):
         Prometheus(url, timeout=2).query("up")
+
+
+def test_a_server_that_starts_is_asked_again_and_not_for_ever() -> None:
+    """Three attempts, with growing pauses; the third answer counts."""
+    asked: list[int] = []
+    slept: list[float] = []
+
+    def starting(request: httpx.Request) -> httpx.Response:
+        asked.append(1)
+        return data({"resultType": "vector", "result": []}) if len(asked) == 3 else httpx.Response(503)
+
+    with Prometheus(URL, httpx.MockTransport(starting), sleep=slept.append) as prometheus:
+        assert prometheus.query("up") == []
+    assert (len(asked), len(slept)) == (3, 2)
+    assert slept == sorted(slept)
+
+
+def test_an_error_of_the_query_is_not_asked_again() -> None:
+    """It would be the same error."""
+    asked: list[int] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        asked.append(1)
+        return httpx.Response(400, json={"status": "error", "error": "parse error"})
+
+    with pytest.raises(QueryError, match="parse error"):
+        client(refuse).query("up(")
+    assert len(asked) == 1
+
+
+def test_a_password_in_the_address_is_used_and_never_shown() -> None:
+    """Neither in a message nor as `url`."""
+    url = "http://me:hunter2@prometheus.example.org/prom"
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["authorization"])
+        return httpx.Response(500, text="oops")
+
+    with pytest.raises(QueryError) as caught:
+        Prometheus(url, httpx.MockTransport(answer)).query("up")
+    assert seen[0].startswith("Basic ")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_unauthorized_answer_names_the_option(status: int) -> None:
+    """With the remedy."""
+    with pytest.raises(QueryError, match=r"lets nobody in .*--http-config"):
+        client(lambda r: httpx.Response(status, text="no")).query("up")
+
+
+def test_warnings_of_the_server_are_kept() -> None:
+    """An answer with warnings may be partial, and whoever judges by it must know."""
+    body = {
+        "status": "success",
+        "warnings": ["store-2 is down", "store-2 is down"],
+        "data": {"resultType": "vector", "result": []},
+    }
+    with client(lambda r: httpx.Response(200, json=body)) as prometheus:
+        prometheus.query("up")
+    assert prometheus.warnings == ["store-2 is down"]
+
+
+def test_the_skew_of_the_clocks_is_told_by_the_date_header() -> None:
+    """Positive when the server is ahead."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = {"status": "success", "data": {"resultType": "vector", "result": []}}
+        return httpx.Response(200, json=body, headers={"date": "Thu, 01 Jan 1970 00:10:00 GMT"})
+
+    with Prometheus(URL, httpx.MockTransport(answer), clock=lambda: 0.0) as prometheus:
+        prometheus.query("up")
+    assert prometheus.skew == 600
+
+
+def test_a_range_is_asked_with_its_step_and_read_in_order() -> None:
+    """Times as numbers, values as printed."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.content == b"query=up&start=0.000&end=60.000&step=30.000"
+        return data(
+            {"resultType": "matrix", "result": [{"metric": {"a": "b"}, "values": [[0, "1"], [30, "NaN"]]}]}
+        )
+
+    with client(answer) as prometheus:
+        (series,) = prometheus.range("up", 0, 60, 30)
+    assert series.points == ((0.0, "1"), (30.0, "NaN"))
 
 
 def test_a_timeout_is_mandatory() -> None:
