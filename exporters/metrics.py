@@ -29,6 +29,20 @@ FAILURE_REASONS = (
     "malformed",
     "unsupported",
 )
+# Why else a release or an offline kit is not accepted. Findings say it; it is no metric's label.
+RELEASE_FAILURE_REASONS = (
+    "checksum",
+    "channel",
+    "calendar",
+    "rollback",
+    "incomplete",
+    "missing",
+    "digest_mismatch",
+    "late",
+    "soak",
+    "skew",
+    "unsafe",
+)
 # Why there is no answer: the outcome is unknown.
 ERROR_REASONS = (
     "timeout",
@@ -302,19 +316,33 @@ REFERENCE_RESOLVABLE = Metric(
     "release_reference_resolvable",
     "gauge",
     "1 when the manifest's reference resolves by digest, 0 when the registry says it does not exist.",
-    ("component", "kind"),
+    ("channel", "component", "kind"),
 )
 DIGEST_MATCH = Metric(
     "release_digest_match",
     "gauge",
-    "1 when the content served has the digest in the manifest, 0 when it has another.",
-    ("component", "kind"),
+    "1 when the content served has the digest in the manifest, 0 when it has another or belongs to another image.",
+    ("channel", "component", "kind"),
+)
+REFERENCES_LAST_CHECK = Metric(
+    "release_references_last_check_timestamp_seconds",
+    "gauge",
+    "When all references of the newest valid manifest last had a verdict. It stands still while one has none.",
+    ("channel",),
+    "seconds",
 )
 SKEW_VIOLATIONS = Metric(
     "release_version_skew_violations",
     "gauge",
     "Pairs of running components outside the allowed version skew.",
     ("rule",),
+)
+SKEW_LAST_CHECK = Metric(
+    "release_version_skew_last_check_timestamp_seconds",
+    "gauge",
+    "When the rule last had a verdict. It stands still while a service that it concerns cannot be asked.",
+    ("rule",),
+    "seconds",
 )
 KIT_VALID = Metric(
     "release_kit_valid",
@@ -339,7 +367,9 @@ BUNDLE: tuple[Metric, ...] = (
     FIRST_SEEN,
     REFERENCE_RESOLVABLE,
     DIGEST_MATCH,
+    REFERENCES_LAST_CHECK,
     SKEW_VIOLATIONS,
+    SKEW_LAST_CHECK,
     KIT_VALID,
     KIT_LAST_CHECK,
     RELEASE_CYCLE,
