@@ -1,0 +1,1 @@
+"""Release bundles: manifests, what they refer to, offline kits, and version skew."""
