@@ -1,5 +1,18 @@
 """Service level objectives as code. This is the package a definition file imports, and the only one."""
 
+from slo.board import (
+    Board,
+    Check,
+    Column,
+    Link,
+    Mark,
+    Panel,
+    Query,
+    Section,
+    Step,
+    Value,
+    Variable,
+)
 from slo.errors import DefinitionError, SLOError
 from slo.model import (
     SLO,
@@ -16,6 +29,7 @@ from slo.model import (
     Stack,
     WhileDemand,
 )
+from slo.packing import Chart
 from slo.quantity import Duration, Objective, Window
 from slo.sli import Composite, Freshness, Latency, Ratio, TimeSlice, Uptime
 
@@ -24,24 +38,36 @@ __all__ = [
     "Above",
     "AlertPolicy",
     "Below",
+    "Board",
+    "Chart",
+    "Check",
+    "Column",
     "Composite",
     "DefinitionError",
     "Duration",
     "Freshness",
     "GoldenSignals",
     "Latency",
+    "Link",
+    "Mark",
     "Monitor",
     "NearZero",
     "NotExploding",
     "NotMeasured",
     "Objective",
+    "Panel",
+    "Query",
     "Ratio",
     "SLOError",
+    "Section",
     "Service",
     "Signal",
     "Stack",
+    "Step",
     "TimeSlice",
     "Uptime",
+    "Value",
+    "Variable",
     "WhileDemand",
     "Window",
 ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
+import dashboards
 from alerts import alertmanager, promtests, render
 from alerts.recording import Timing, budget_labels
 from alerts.rules import policies, rule_files
+from slo import chart, contents
 from slo.artifact import Output
+from slo.chart import Content
 from slo.model import Stack
 from slo.quantity import Duration, shortest
 
@@ -18,9 +21,13 @@ MANIFEST = "slos.json"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a deployment decides: how often Prometheus scrapes."""
+    """What a deployment decides: how often Prometheus scrapes.
+
+    `modes` are the same stack for each kind of object store, the stack's own first: its chart holds them all.
+    """
 
     scrape_interval: Duration = Duration.of(30)
+    modes: Mapping[str, Stack] = field(default_factory=dict)
 
     @property
     def timing(self) -> Timing:
@@ -29,8 +36,11 @@ class Config:
 
 def compile_stack(stack: Stack, config: Config | None = None) -> tuple[Output, ...]:
     """All outputs, sorted by path. Same stack and config, same bytes."""
-    timing = (config or Config()).timing
-    outputs = sorted(_outputs(stack, timing), key=lambda o: o.path)
+    config = config or Config()
+    timing = config.timing
+    outputs = sorted(
+        (*_outputs(stack, timing), *chart.build(chart_content(stack, config))), key=lambda o: o.path
+    )
     return (*outputs, Output(MANIFEST, _manifest(stack, timing, [o.path for o in outputs])))
 
 
@@ -43,8 +53,26 @@ def _outputs(stack: Stack, timing: Timing) -> Iterator[Output]:
             f"prometheus-operator/{file.name}.yaml", render.prometheus_rule(file.name, text, stack.name)
         )
     yield Output("alertmanager/alertmanager.yaml", alertmanager.config(stack))
+    for dashboard in dashboards.build(stack, timing):
+        yield Output(f"grafana/{dashboard.file}.json", dashboard.pretty())
     for name, text in promtests.tests(stack, files, timing):
         yield Output(f"tests/{name}.yaml", text)
+
+
+def chart_content(stack: Stack, config: Config) -> Content:
+    """What the stack's chart holds; where the stack has modes, the differences of the others too."""
+    whole = _content(stack, config.timing)
+    mode, *others = config.modes or [""]
+    variants = {
+        other: contents.variant(whole, _content(config.modes[other], config.timing)) for other in others
+    }
+    return replace(whole, mode=mode, variants=variants)
+
+
+def _content(stack: Stack, timing: Timing) -> Content:
+    files = rule_files(stack, timing)
+    texts = {f.name: render.rule_file(f) for f in files}
+    return contents.content(stack, timing, files, texts, alertmanager.config(stack))
 
 
 def _manifest(stack: Stack, timing: Timing, paths: list[str]) -> str:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from slo import names, promql
+from slo.board import Board, Check
 from slo.errors import DefinitionError
+from slo.packing import Chart
 from slo.quantity import Duration, Objective, Window
 from slo.sli import SLI, AnySLI, Composite, EventsLike, Model, PromQL, counts_time, parts_of
 
@@ -500,16 +502,20 @@ class Stack(Model):
 
     `severities` maps page, ticket and info to the values of the severity label. `dashboards` is the base URL
     of Grafana, `runbooks` of the runbook pages ("{alert}" in it stands for the page); alerts link to both.
+    `chart` is the Helm chart that is made of it.
     """
 
     name: Name
     services: Annotated[tuple[Service, ...], BeforeValidator(_sequence)] = ()
     slos: Annotated[tuple[SLO, ...], BeforeValidator(_sequence)] = ()
     monitors: Annotated[tuple[Monitor, ...], BeforeValidator(_sequence)] = ()
+    boards: Annotated[tuple[Board, ...], BeforeValidator(_sequence)] = ()
+    checks: Annotated[tuple[Check, ...], BeforeValidator(_sequence)] = ()
     severities: Mapping[Severity, str] = {"page": "critical", "ticket": "warning", "info": "info"}
     dashboards: str = ""
     runbooks: str = ""
     description: str = ""
+    chart: Chart = Chart()
 
     if TYPE_CHECKING:
 
@@ -520,10 +526,13 @@ class Stack(Model):
             services: Sequence[Service] = (),
             slos: Sequence[SLO] = (),
             monitors: Sequence[Monitor] = (),
+            boards: Sequence[Board] = (),
+            checks: Sequence[Check] = (),
             severities: Mapping[Severity, str] = ...,
             dashboards: str = "",
             runbooks: str = "",
             description: str = "",
+            chart: Chart = ...,
         ) -> None: ...
 
     @model_validator(mode="after")
@@ -533,10 +542,17 @@ class Stack(Model):
         for what, ids in (
             ("SLO", [s.id for s in self.slos]),
             ("monitor", [m.name for m in self.all_monitors]),
+            ("check", [c.name for c in self.checks]),
+            ("board", [*names.GENERIC_BOARDS, *(b.name for b in self.boards)]),
         ):
             twice = sorted(n for n, count in Counter(ids).items() if count > 1)
             if twice:
                 raise DefinitionError(f"{what} {twice[0]!r} is defined twice: rename one of them")
+        golden = {names.golden_board(s.name) for s in self.all_services} & {b.name for b in self.boards}
+        if golden:
+            raise DefinitionError(
+                f"board {min(golden)!r} has the name of a service's golden signals: rename it"
+            )
         apart = {label for s in self.slos for label in s.by}
         for slo in self.slos:
             both = sorted(apart & set(slo.labels))

@@ -74,15 +74,16 @@ def stack_of(definitions: Path | None, metrics: Path | None, scrape: str | None)
             "--metrics renames the metrics of the Stella Ops catalogue; a definition file names its own: drop one"
         )
     if definitions is not None:
-        stack, default = load(definitions), Duration.of(30)
+        stack, default, modes = load(definitions), Duration.of(30), {}
     else:
-        from slo.catalog import stack as catalogue
+        from slo.catalog import modes as catalogue
         from slo.catalog.metrics import load_metrics
 
         chosen = load_metrics(metrics)
-        stack, default = catalogue(chosen), chosen.scrape_interval
+        modes, default = catalogue(chosen), chosen.scrape_interval
+        stack = next(iter(modes.values()))
     try:
-        config = Config(Duration.parse(scrape) if scrape else default)
+        config = Config(Duration.parse(scrape) if scrape else default, modes)
         _ = config.timing
     except ValueError as error:
         raise DefinitionError(f"--scrape-interval: {error}") from None

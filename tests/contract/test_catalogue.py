@@ -19,7 +19,7 @@ from alerts.annotate import runbook_url
 from alerts.rules import rule_files
 from slo import Stack, names, promql, tree
 from slo.artifact import Output, Rule
-from slo.catalog import Metrics, load_metrics, stack
+from slo.catalog import Metrics, load_metrics, modes, stack
 from slo.compile import Config, compile_stack
 from slo.quantity import Duration
 
@@ -36,7 +36,7 @@ def deployed(profile: str, storage: str, database: str) -> Stack:
 @pytest.fixture(scope="session")
 def stella() -> tuple[Stack, Config]:
     metrics = load_metrics(None)
-    return stack(metrics), Config(metrics.scrape_interval)
+    return stack(metrics), Config(metrics.scrape_interval, modes(metrics))
 
 
 @pytest.fixture(scope="session")

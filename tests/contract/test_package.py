@@ -17,9 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
 PUBLIC = [
-    "SLO", "Above", "AlertPolicy", "Below", "Composite", "DefinitionError", "Duration", "Freshness",
-    "GoldenSignals", "Latency", "Monitor", "NearZero", "NotExploding", "NotMeasured", "Objective", "Ratio",
-    "SLOError", "Service", "Signal", "Stack", "TimeSlice", "Uptime", "WhileDemand", "Window",
+    "SLO", "Above", "AlertPolicy", "Below", "Board", "Chart", "Check", "Column", "Composite",
+    "DefinitionError", "Duration", "Freshness", "GoldenSignals", "Latency", "Link", "Mark", "Monitor",
+    "NearZero", "NotExploding", "NotMeasured", "Objective", "Panel", "Query", "Ratio", "SLOError",
+    "Section", "Service", "Signal", "Stack", "Step", "TimeSlice", "Uptime", "Value", "Variable",
+    "WhileDemand", "Window",
 ]  # fmt: skip
 
 

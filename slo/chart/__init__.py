@@ -1,0 +1,6 @@
+"""The Helm backend: a chart of a stack's rules, dashboards, Alertmanager configuration and exporters."""
+
+from slo.chart.build import build
+from slo.chart.content import Board, Content, Variant
+
+__all__ = ["Board", "Content", "Variant", "build"]
