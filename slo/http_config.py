@@ -14,15 +14,15 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from slo.document import load_document, read_text
 from slo.errors import LoadError
 
-LARGEST = 256 * 1024  # bytes of a configuration or of a secret
+WHAT = "an HTTP client configuration"
 
 
 class _Part(BaseModel):
@@ -89,7 +89,7 @@ def load_access(path: Path | None, tenant: str = "") -> Access:
     headers = {"X-Scope-OrgID": tenant} if tenant else {}
     if path is None:
         return Access(headers=headers)
-    config = _parse(path)
+    config = load_document(path, HTTPConfig, WHAT)
     for name, header in config.http_headers.items():
         headers.setdefault(name, ", ".join(header.values))
     auth = None
@@ -102,48 +102,12 @@ def load_access(path: Path | None, tenant: str = "") -> Access:
     return Access(_context(path, config.tls_config), headers, auth, config.tls_config.server_name)
 
 
-def _parse(path: Path) -> HTTPConfig:
-    try:
-        return HTTPConfig.model_validate(yaml.safe_load(_read(path)) or {})
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        line = f", line {place.line + 1}" if place is not None else ""
-        raise LoadError(f"{path}{line} is no YAML: {getattr(error, 'problem', 'unreadable')}") from None
-    except RecursionError:
-        raise LoadError(f"{path} is nested too deeply to be a configuration") from None
-    except ValidationError as error:
-        raise LoadError(f"{path}: {_said(error)}") from None
-
-
-def _said(error: ValidationError) -> str:
-    """The first problem, with its place and without its value: it may be a secret."""
-    first: Any = error.errors(include_input=False, include_url=False)[0]
-    place = ".".join(str(p) for p in first["loc"])
-    known = ", ".join(HTTPConfig.model_fields)
-    if first["type"] == "extra_forbidden":
-        return f"{place} is not a setting read here; there are {known}, as in Prometheus' http_config"
-    return f"{place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}"
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise LoadError(f"{path} is larger than {LARGEST >> 10} KiB: is it the right file?")
-        return content.decode()
-    except OSError as error:
-        raise LoadError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise LoadError(f"{path} is not UTF-8 text") from None
-
-
 def _secret(config: Path, given: SecretStr | None, file: str) -> str:
     if given is not None:
         return given.get_secret_value()
     if not file:
         raise LoadError(f"{config}: a user or an authorization without a secret: name the file that holds it")
-    return _read(config.parent / file).strip()
+    return read_text(config.parent / file, "a secret").strip()
 
 
 def _context(config: Path, tls: TLS) -> ssl.SSLContext:

@@ -16,7 +16,7 @@ from slo import Monitor, NotMeasured, Stack, promql
 from slo.catalog import Metrics, load_metrics, stack
 from slo.catalog.coverage import ROWS, has_home
 from slo.catalog.http import FAMILIES
-from slo.catalog.metrics import SIZE_LIMIT
+from slo.document import SIZE_LIMIT
 from slo.errors import LoadError
 from slo.sli import Latency, parts_of
 
@@ -313,7 +313,7 @@ REFUSED = {
     "profile: cloud": ("'profile' is 'cloud'", "'blueprint' or 'otel'"),
     "http: {family: f9}": ("'http.family' is 'f9'", "'f1'"),
     "http: 3": ("'http' takes keys of its own", "family"),
-    "signer: {success: 3}": ("'signer.success' is 3", "quotes"),
+    "signer: {success: 3}": ("'signer.success' is a number", "quotes"),
     "signer: {revoked: 'a + b'}": ("'signer.revoked'", "not a series selector"),
     "signer: {revoked: ''}": ("'signer.revoked'", "does not parse"),
     "signer: {revoked: 'a{'}": ("'signer.revoked'", "does not parse"),
@@ -323,7 +323,7 @@ REFUSED = {
     "scanner: {small: 5}": ("'scanner.small'", "such as '5m'"),
     "scanner: {scan: {metric: ''}}": ("'scanner.scan'", "needs metric="),
     "authority: {token: {route: ''}}": ("'authority.token'", "needs route="),
-    "- a": ("is a YAML mapping", "write 'profile: otel'"),
+    "- a": ("a metric map is a YAML mapping", "not a list"),
     "a: [": ("is not YAML", "mend"),
     "!!python/object/apply:os.system ['true']": ("is not YAML", "mend"),
     "a: " + "[" * 5000: ("", ""),

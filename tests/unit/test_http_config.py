@@ -57,13 +57,13 @@ def test_the_option_wins_over_the_file(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "a setting of nobody": ("bearer: x", "bearer is not a setting read here"),
+    "a setting of nobody": ("bearer: x", "key 'bearer' is unknown: use one of basic_auth"),
     "two ways in": ("basic_auth: {username: a, password: hunter2}\nauthorization: {credentials: hunter2}", "exclude each other"),
     "half a pair": ("tls_config: {cert_file: c.pem}", "cert_file and key_file come together"),
     "no secret": ("authorization: {}", "without a secret"),
-    "no YAML": ("a: [", "line 1 is no YAML"),
-    "a list": ("[hunter2]", "valid dictionary"),
-    "no such file": ("authorization: {credentials_file: nowhere}", "cannot read .*nowhere"),
+    "no YAML": ("a: [", ":1: is not YAML"),
+    "a list": ("[hunter2]", "is a YAML mapping, not a list"),
+    "no such file": ("authorization: {credentials_file: nowhere}", "nowhere: cannot be read"),
     "no such CA": ("tls_config: {ca_file: nowhere.pem}", "tls_config cannot be used"),
     "a CA that is none": ("tls_config: {ca_file: http.yaml}", "tls_config cannot be used"),
     "a number": ("basic_auth: {username: me, password: {a: hunter2}}", "basic_auth.password"),
@@ -89,7 +89,7 @@ def test_what_is_shown_of_an_access_holds_no_secret(tmp_path: Path) -> None:
 
 def test_a_missing_or_huge_file_is_one_sentence(tmp_path: Path) -> None:
     """Before anything is parsed."""
-    with pytest.raises(LoadError, match="cannot read"):
+    with pytest.raises(LoadError, match="cannot be read"):
         load_access(tmp_path / "nowhere.yaml")
-    with pytest.raises(LoadError, match="larger than 256 KiB"):
-        load_access(config(tmp_path, "#" * (300 * 1024)))
+    with pytest.raises(LoadError, match="is larger than"):
+        load_access(config(tmp_path, "#" * (1 << 21)))
