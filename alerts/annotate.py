@@ -19,8 +19,20 @@ def runbook_url(stack: Stack, alert: str, base: str = "", page: str = "") -> str
     return root.replace("{alert}", name) if "{alert}" in root else f"{root.rstrip('/')}/{name}.md"
 
 
-def dashboard_url(stack: Stack, query: str) -> str:
-    return f"{stack.dashboards.rstrip('/')}/d/{query}"
+def dashboard_url(stack: Stack, board: str, query: str = "") -> str:
+    """A dashboard by its uid, perhaps with choices made: "var-slo=..."."""
+    return f"{stack.dashboards.rstrip('/')}/d/{board}{'?' if query else ''}{query}"
+
+
+def detail_url(stack: Stack) -> str:
+    """The details of the SLO that an alert is about."""
+    choices = "&".join(f"var-{name}={{{{ $labels.{name} }}}}" for name in ("stack", "slo"))
+    return dashboard_url(stack, names.DETAIL, choices)
+
+
+def service_url(stack: Stack, service: str) -> str:
+    """The golden signals of the service that an alert is about."""
+    return dashboard_url(stack, names.golden_board(service))
 
 
 def _lookup(query: str, show: str, missing: str = "unknown") -> str:

@@ -50,7 +50,7 @@ def _alert(
             "summary": SUMMARY[severity],
             "description": annotate.burn_description(policy, tuple(r.tier.long for r in tiers), by),
             "runbook_url": annotate.runbook_url(stack, name, policy.runbooks),
-            "dashboard_url": annotate.dashboard_url(stack, "slo-detail?var-slo={{ $labels.slo }}"),
+            "dashboard_url": annotate.detail_url(stack),
         },
     )
 

@@ -32,7 +32,7 @@ def no_data(stack: Stack, policy: Policy, slos: tuple[SLO, ...]) -> Rule:
             + policy.no_data
             + ": its metric is absent, NaN, or lacks the bucket of its latency bound. Its burn-rate alerts cannot fire.",
             "runbook_url": annotate.runbook_url(stack, names.NO_DATA, policy.runbooks),
-            "dashboard_url": annotate.dashboard_url(stack, "slo-detail?var-slo={{ $labels.slo }}"),
+            "dashboard_url": annotate.detail_url(stack),
         },
     )
 
@@ -54,7 +54,7 @@ def monitor_no_data(stack: Stack, monitor: Monitor) -> Rule | None:
             "summary": "A monitor cannot see what it watches.",
             "description": f"{monitor.name} cannot fire: a series it reads has been absent for {monitor.no_data}.",
             "runbook_url": annotate.runbook_url(stack, names.MONITOR_NO_DATA, monitor.service.runbooks),
-            "dashboard_url": annotate.dashboard_url(stack, f"golden-signals?var-service={monitor.service.name}"),
+            "dashboard_url": annotate.service_url(stack, monitor.service.name),
         },
     )  # fmt: skip
 
@@ -71,6 +71,6 @@ def rules_failing(stack: Stack) -> Rule:
             "summary": "Prometheus fails to evaluate rules of this stack, so alerts may be blind.",
             "description": "{{ $value | humanize }} evaluations of {{ $labels.rule_group }} failed within 10 minutes.",
             "runbook_url": annotate.runbook_url(stack, names.RULES_FAILING),
-            "dashboard_url": annotate.dashboard_url(stack, "slo-meta"),
+            "dashboard_url": annotate.dashboard_url(stack, names.META),
         },
     )

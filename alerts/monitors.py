@@ -28,6 +28,6 @@ def alert(stack: Stack, monitor: Monitor) -> Rule:
             "summary": monitor.summary,
             "description": monitor.description or f"{monitor.summary} The value is {{{{ $value | humanize }}}}.",
             "runbook_url": annotate.runbook_url(stack, monitor.name, monitor.service.runbooks, monitor.runbook),
-            "dashboard_url": annotate.dashboard_url(stack, f"golden-signals?var-service={monitor.service.name}"),
+            "dashboard_url": annotate.service_url(stack, monitor.service.name),
         },
     )  # fmt: skip

@@ -1,1 +1,5 @@
 """Definitions to Grafana dashboards."""
+
+from dashboards.build import Dashboard, build
+
+__all__ = ["Dashboard", "build"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from slo.promql import quote
 
 TOTAL = "slo:total:rate"  # events per second over the base window
@@ -23,6 +25,7 @@ CLOCK = "slo:clock:seconds"
 TICK = "slo:tick:seconds"
 LEDGER_CLOCK = "slo:ledger_clock:seconds"
 LEDGER_TICK = "slo:ledger_tick:seconds"
+PERIOD = "slo:period:seconds"  # the true length of the current period, by stack and window
 HOUR_WEIGHT = "slo:hour_weight:ratio"
 
 PAGE = "SLOErrorBudgetBurnFast"
@@ -30,6 +33,13 @@ TICKET = "SLOErrorBudgetBurnSlow"
 NO_DATA = "SLONoData"
 MONITOR_NO_DATA = "MonitorNoData"
 RULES_FAILING = "SLORulesFailing"
+# Dashboards: uids are for ever, links point at them.
+OVERVIEW = "slo-overview"
+DETAIL = "slo-detail"
+META = "slo-meta"
+GENERIC_BOARDS = (OVERVIEW, DETAIL, META)
+UID_LIMIT = 40  # Grafana's
+
 GENERIC_ALERTS = (PAGE, TICKET, NO_DATA, MONITOR_NO_DATA, RULES_FAILING)
 
 
@@ -39,6 +49,14 @@ def error_ratio(window: str) -> str:
 
 def bad_events(window: str) -> str:
     return f"slo:bad_events:{window}"
+
+
+def golden_board(service: str) -> str:
+    """The uid of a service's golden signals; a long name is shortened, and keeps apart by its digest."""
+    uid = f"golden-{service}"
+    if len(uid) <= UID_LIMIT:
+        return uid
+    return f"{uid[: UID_LIMIT - 7]}-{hashlib.sha256(uid.encode()).hexdigest()[:6]}"
 
 
 def sel(name: str, **labels: str) -> str:

@@ -1,0 +1,146 @@
+"""How values look: colours, words, units, columns. Plain data in Grafana's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+from slo.board import Colour, Column, Panel, Query, Step, Value
+
+JSON: TypeAlias = dict[str, Any]
+
+# Okabe and Ito's palette (Color Universal Design, 2008), told apart by readers who confuse red and green.
+PALETTE: dict[Colour, str] = {
+    "good": "#009E73",
+    "warning": "#E69F00",
+    "bad": "#D55E00",
+    "unknown": "#8E8E8E",
+    "plain": "text",
+    "blue": "#56B4E9",
+    "purple": "#CC79A7",
+    "yellow": "#F0E442",
+    "grey": "#8E8E8E",
+}
+DASH = {"fill": "dash", "dash": [8, 8]}
+
+
+def thresholds(steps: Sequence[Step], base: Colour = "plain") -> JSON:
+    """The base colour's value is JSON's null, as Grafana's schema wants it."""
+    found: list[JSON] = [{"color": PALETTE[base], "value": None}]
+    for step in steps:
+        if step.at == "-inf":
+            found[0] = {"color": PALETTE[step.colour], "value": None}
+        else:
+            found.append({"color": PALETTE[step.colour], "value": number(step.at)})
+    return {"mode": "absolute", "steps": found}
+
+
+def number(text: str) -> int | float:
+    """JSON's own number: 14.4, and 3 rather than 3.0."""
+    return float(text) if "." in text else int(text)
+
+
+def mappings(values: Sequence[Value]) -> list[JSON]:
+    """Words for values, and for the absence of one."""
+    worded: JSON = {}
+    special: list[JSON] = []
+    for index, value in enumerate(values):
+        result = {"text": value.text, "color": PALETTE[value.colour], "index": index}
+        if value.of == "absent":
+            special.append({"type": "special", "options": {"match": "null+nan", "result": result}})
+        else:
+            worded[value.of] = result
+    return [*([{"type": "value", "options": worded}] if worded else []), *special]
+
+
+def ref(index: int) -> str:
+    """The queries of a panel are A, B, C, ..."""
+    return chr(ord("A") + index)
+
+
+def override(matcher: str, of: str, properties: Iterable[tuple[str, Any]]) -> JSON | None:
+    """Properties of the fields that one matcher finds; None without any."""
+    found = [{"id": name, "value": value} for name, value in properties]
+    return {"matcher": {"id": matcher, "options": of}, "properties": found} if found else None
+
+
+def of_series(panel: Panel) -> list[JSON]:
+    """What single queries of a graph or a number have for themselves."""
+    found = (override("byFrameRefID", ref(i), _series(panel, query)) for i, query in enumerate(panel.queries))
+    return [o for o in found if o is not None]
+
+
+def _series(panel: Panel, query: Query) -> Iterable[tuple[str, Any]]:
+    if query.unit and query.unit != panel.unit:
+        yield "unit", query.unit
+    if query.decimals is not None:
+        yield "decimals", query.decimals
+    if query.colour is not None:
+        yield "color", {"mode": "fixed", "fixedColor": PALETTE[query.colour]}
+    if query.dashed:
+        yield "custom.lineStyle", DASH
+        yield "custom.fillOpacity", 0
+    if query.steps:
+        yield "thresholds", thresholds(query.steps)
+    if query.values:
+        yield "mappings", mappings(query.values)
+
+
+def of_columns(panel: Panel, links: dict[str, list[JSON]]) -> list[JSON]:
+    """What the columns of a table have for themselves; `links` are those of a label's cells."""
+    found = [
+        *(override("byName", c.title or c.label, _label(c, links)) for c in panel.columns if not c.hidden),
+        *(
+            override("byName", q.name or value_field(panel, i), _value(panel, q))
+            for i, q in enumerate(panel.queries)
+        ),
+    ]
+    return [o for o in found if o is not None]
+
+
+def _label(column: Column, links: dict[str, list[JSON]]) -> Iterable[tuple[str, Any]]:
+    if column.width:
+        yield "custom.width", column.width
+    if links.get(column.label):
+        yield "links", links[column.label]
+
+
+def _value(panel: Panel, query: Query) -> Iterable[tuple[str, Any]]:
+    yield "unit", query.unit or panel.unit
+    if query.decimals is not None:
+        yield "decimals", query.decimals
+    if query.width:
+        yield "custom.width", query.width
+    if query.steps:
+        yield "thresholds", thresholds(query.steps)
+    if query.values:
+        yield "mappings", mappings(query.values)
+    if query.steps or query.values:
+        yield "custom.cellOptions", {"type": "color-text"}
+    yield "custom.align", "right" if not query.values else "left"
+
+
+def value_field(panel: Panel, index: int) -> str:
+    """The field that Grafana's Prometheus source makes of a query's values in a table."""
+    return "Value" if len(panel.queries) == 1 else f"Value #{ref(index)}"
+
+
+def one_table(panel: Panel) -> list[JSON]:
+    """The queries side by side, one line for each label set, columns named and in order.
+
+    Labels that a panel does not name keep their name and come last: the groups of an SLO.
+    """
+    shown = [c for c in panel.columns if not c.hidden]
+    first = shown[0].label if shown else ""
+    values = [value_field(panel, i) for i in range(len(panel.queries))]
+    order = [first, *values, *(c.label for c in shown[1:])] if first else values
+    names = {value_field(panel, i): q.name for i, q in enumerate(panel.queries) if q.name}
+    names |= {c.label: c.title for c in shown if c.title}
+    hidden = {"Time": True, **{c.label: True for c in panel.columns if c.hidden}}
+    organize = {
+        "excludeByName": hidden,
+        "indexByName": {name: i for i, name in enumerate(order)},
+        "renameByName": names,
+    }
+    merge = [{"id": "merge", "options": {}}] if len(panel.queries) > 1 else []
+    return [*merge, {"id": "organize", "options": organize}]
