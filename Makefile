@@ -26,8 +26,8 @@ test: .venv/.dev peers ## install what the tests need, then run them and every g
 	$(BIN)/pytest -n 2 -m "not live"
 	$(BIN)/slo test
 
-peers: ## promtool, Prometheus, Alertmanager, amtool and the blackbox exporter, into .tools/
-	tools/peers debian
+peers: ## promtool, Prometheus, Alertmanager, amtool, the blackbox exporter, Helm 3 and 4, into .tools/
+	tools/peers debian helm
 
 lint: .venv/.dev ## ruff, mypy --strict, import-linter, drift of generated/
 	$(BIN)/ruff check .
@@ -37,7 +37,7 @@ lint: .venv/.dev ## ruff, mypy --strict, import-linter, drift of generated/
 	$(BIN)/slo generate --check
 
 test-live: .venv/.dev peers ## real servers, and rules replayed over simulated weeks (needs Go; minutes)
-	tools/peers prometheus3
+	tools/peers prometheus3 crds
 	cd tests/live/replay && go build -o ../../../.tools/replay . && go test ./...
 	$(BIN)/pytest -m live -n 0
 	.tools/prometheus3/promtool check rules --lint=all --lint-fatal generated/prometheus/*.yaml
