@@ -170,9 +170,9 @@ class Otlp(Section):
     """The whole URL, such as http://collector:4318/v1/metrics."""
     headers: dict[str, Secret] = Field(default_factory=dict)
     """Headers to send, such as Authorization."""
-    interval: Seconds = Field(60.0, ge=1)
+    interval: Seconds = Field(default=60.0, ge=1)
     """Time between two pushes."""
-    timeout: Seconds = Field(10.0, gt=0, le=300)
+    timeout: Seconds = Field(default=10.0, gt=0, le=300)
     """A push ends after this time."""
     resource: dict[str, str] = Field(default_factory=dict)
     """Resource attributes besides service.name, such as service.instance.id."""
@@ -186,17 +186,17 @@ def _listen(value: str) -> str:
 class Common(Section):
     """What every exporter's configuration holds."""
 
-    interval: Seconds = Field(60.0, ge=1)
+    interval: Seconds = Field(default=60.0, ge=1)
     """Time between the starts of two cycles over all targets."""
-    jitter: float = Field(0.1, ge=0, le=1)
+    jitter: float = Field(default=0.1, ge=0, le=1)
     """The share of the interval by which a start is moved at random, so that replicas do not ask at once."""
-    concurrency: int = Field(8, ge=1, le=64)
+    concurrency: int = Field(default=8, ge=1, le=64)
     """Targets that are checked at once."""
-    timeout: Seconds = Field(10.0, gt=0, le=600)
+    timeout: Seconds = Field(default=10.0, gt=0, le=600)
     """One HTTP call ends after this time, with its retries and redirects."""
-    check_timeout: Seconds = Field(120.0, gt=0, le=3600)
+    check_timeout: Seconds = Field(default=120.0, gt=0, le=3600)
     """A target's check that takes longer is given up and counted as a failure of the cycle."""
-    max_bytes: int = Field(4 << 20, ge=1024, le=1 << 30)
+    max_bytes: int = Field(default=4 << 20, ge=1024, le=1 << 30)
     """The largest answer that is read into memory."""
     tls: Tls = Tls()
     """How servers are trusted."""
