@@ -1,0 +1,291 @@
+"""A real Prometheus that holds five weeks of a simulated Stella Ops, ready to be asked.
+
+Three moments can be looked at: a healthy platform, one that was tampered with, one whose every service is out. The
+raw series are the demo's, written as blocks of the past; the records are the generated rules', evaluated by
+Prometheus itself over those blocks, level by level; alerts are held as long as their rules say. The metrics of
+Prometheus and Alertmanager have the names and labels of real ones, which were asked while the rules ran in them.
+The clock is the simulation's, so that a run depends on no date: calendar budgets stand in March, with a February.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from alerts.recording import Timing
+from alerts.rules import rule_files
+from slo import Duration, catalog, names, promql
+from slo.artifact import Rule
+from slo.compile import Config, compile_stack
+from slo.model import Stack
+from tools.demo import rules, servers
+from tools.demo.world import World
+
+STACK = catalog.stack()
+TIMING = Timing.of(Duration.of(30))
+HOUR, DAY = 3600, 86400
+
+
+def _utc(text: str) -> int:
+    return int(datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=UTC).timestamp())
+
+
+HEALTHY = _utc("2026-03-12 04:00")
+TAMPERED = HEALTHY + 7 * HOUR // 2  # verdicts are old after three hours
+OUTAGE = TAMPERED + 2 * HOUR
+START = HEALTHY - 34 * DAY
+FINE = HEALTHY - 2 * HOUR  # from here on everything is scraped and evaluated as often as in earnest, nearly
+
+SCRAPE, COARSE, STEP = 30, 4 * HOUR, 120
+GRIDS = ((START, FINE - 1, COARSE), (FINE, OUTAGE, STEP))
+
+# What an outage takes with it: an indicator has no data any more, and one of our exporters is down.
+GONE = re.compile(r"ui_route_render_seconds")
+DOWN = 'up{job="stella-rekor-exporter"}'
+# Of a server's own metrics these grow only when something is wrong.
+_TROUBLE = re.compile(r"fail|missed|dropped|error|corrupt|evicted")
+_OWN = re.compile(
+    r"(prometheus_(rule|notifications|tsdb_head|tsdb_storage|config|target|build)|alertmanager_)\w*"
+)
+
+
+# Raw series
+
+
+def scrapes() -> Iterator[int]:
+    """When everything was scraped: twice, a minute apart, every few hours of the past; then as it should be."""
+    for t in range(START, FINE, COARSE):
+        yield from (t - 60, t)
+    yield from range(FINE, OUTAGE + 1, SCRAPE)
+
+
+def raw(stack: Stack) -> Iterator[str]:
+    """OpenMetrics lines of all that was scraped from the platform."""
+    now = float(START - 120)
+    world = World(stack, rate=1, clock=lambda: now, day=DAY, step=HOUR)
+    assert world.unsolved == []
+    for series in world.steady.values():
+        if series.clock and not series.slope:
+            series.value += HEALTHY - START  # what expires does so weeks after the last moment, not the first
+    for t in scrapes():
+        for moment, mode in ((HEALTHY, "tampered"), (TAMPERED, "outage")):
+            if now <= moment < t:
+                now = float(moment)
+                world.switch(mode)
+        now = float(t)
+        out = world.mode.name == "outage"
+        for line in world.text().splitlines():
+            if not out or not GONE.match(line):
+                yield f"{DOWN} 0 {t}\n" if out and line.startswith(DOWN) else f"{line} {t}\n"
+
+
+@dataclass(frozen=True)
+class _Own:
+    """A series of a server about itself."""
+
+    head: str
+    kind: str
+    value: str
+
+    def at(self, t: int) -> str:
+        value = self.value
+        if self.head.split("{")[0].endswith("timestamp_seconds"):
+            value = str(t)
+        elif self.kind != "gauge":
+            grows = OUTAGE - t < HOUR if _TROUBLE.search(self.head) else True
+            since = OUTAGE - HOUR if _TROUBLE.search(self.head) else FINE
+            value = f"{(t - since) // 60 if grows else 0}"
+        return f"{self.head} {value} {t}\n"
+
+
+def own(texts: Mapping[str, str]) -> Iterator[str]:
+    """OpenMetrics lines of the servers' own metrics, from what they said by job."""
+    for job, text in texts.items():
+        for series in _own_series(job, text):
+            yield from (series.at(t) for t in range(FINE, OUTAGE + 1, STEP))
+
+
+def _own_series(job: str, text: str) -> Iterator[_Own]:
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    where = f'instance="{job}:9090",job="{job}"'
+    yield _Own(f"up{{{where}}}", "gauge", "1")
+    for line in text.splitlines():
+        found = re.match(r"([a-z_]+)(?:\{(.*)\})? (\S+)$", line)
+        if found is None or not _OWN.fullmatch(found[1]):
+            continue
+        base = re.sub("_(bucket|count|sum)$", "", found[1])
+        kind = kinds.get(found[1]) or kinds[base]
+        gauge = kind == "gauge" or 'quantile="' in (found[2] or "")
+        labels = f"{found[2]},{where}" if found[2] else where
+        yield _Own(f"{found[1]}{{{labels}}}", "gauge" if gauge else "counter", found[3])
+
+
+def own_metrics(folder: Path, stack: Stack) -> dict[str, str]:
+    """What a real Prometheus with our rules and a real Alertmanager say of themselves, by job."""
+    outputs = compile_stack(stack, Config(Duration.of(30)))
+    written = rules.write_rules(outputs, folder / "rules", 1000)
+    groups = sum(len(yaml.safe_load(file.read_text())["groups"]) for file in written)
+    manager = servers.alertmanager(folder, servers.free_port())
+    config = rules.alertmanager_config([rules.alertmanager_text(outputs)], "http://127.0.0.1:9", 1)
+    servers.write_yaml(folder / "alertmanager.yaml", config)
+    server = servers.prometheus(folder, servers.free_port())
+    servers.write_yaml(
+        folder / "prometheus.yaml", servers.prometheus_config("30s", folder / "rules", [], manager.port)
+    )
+    try:
+        manager.start()
+        server.start()
+        server.wait_ready()
+        manager.wait_ready()
+        end = time.monotonic() + servers.READY_WITHIN
+        while True:
+            said = httpx.get(f"{server.url}/metrics", trust_env=False).text
+            ran = re.findall(
+                r"^prometheus_rule_group_last_duration_seconds\S* (?!0$)\S+$", said, re.MULTILINE
+            )
+            if len(ran) == groups and "prometheus_notifications_sent_total{" in said:
+                break
+            assert time.monotonic() < end, f"{len(ran)} of {groups} groups were evaluated"
+            time.sleep(0.2)
+        return {
+            "prometheus": said,
+            "alertmanager": httpx.get(f"{manager.url}/metrics", trust_env=False).text,
+        }
+    finally:
+        servers.stop_all((server, manager))
+
+
+# Records and alerts
+
+
+def levels(recorded: Iterable[Rule]) -> list[list[Rule]]:
+    """Recording rules in the order in which they read each other."""
+    listed = list(recorded)
+    known = {r.record for r in listed}
+    reads = {name: set[str]() for name in known}
+    for rule in listed:
+        reads[rule.record] |= {s.metric for s in promql.selectors(rule.expr)} & known
+    depth: dict[str, int] = {}
+
+    def deep(name: str) -> int:
+        if name not in depth:
+            depth[name] = 1 + max(map(deep, reads[name]), default=0)
+        return depth[name]
+
+    ordered: list[list[Rule]] = [[] for _ in range(max(map(deep, known)))]
+    for rule in listed:
+        ordered[depth[rule.record] - 1].append(rule)
+    return ordered
+
+
+@dataclass
+class Asked:
+    """A Prometheus server that is asked over HTTP."""
+
+    server: servers.Server
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=60))
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The data of an answer. Raises AssertionError with Prometheus' own words where it refuses."""
+        answer = self.client.post(f"{self.server.url}/api/v1/{path}", data=params).json()
+        assert answer["status"] == "success", f"{answer['error']}: {params}"
+        return answer["data"]
+
+    def values(self, label: str, match: str, start: int, end: int) -> list[str]:
+        """The values of a label among the series that match."""
+        params = {"match[]": match, "start": start, "end": end} if match else {"start": start, "end": end}
+        answer = self.client.get(f"{self.server.url}/api/v1/label/{label}/values", params=params).json()
+        assert answer["status"] == "success", f"{answer['error']}: {params}"
+        found: list[str] = answer["data"]
+        return found
+
+    def stop(self) -> None:
+        self.client.close()
+        self.server.stop()
+
+
+def serve(folder: Path) -> Asked:
+    """A Prometheus over the blocks of a folder. It scrapes nothing and evaluates nothing."""
+    servers.write_yaml(folder / "prometheus.yaml", {"global": {"scrape_interval": "30s"}})
+    server = servers.prometheus(folder, servers.free_port())
+    server.start()
+    server.wait_ready()
+    return Asked(server)
+
+
+def store(folder: Path, lines: Iterable[str]) -> None:
+    """Samples become blocks of the folder's Prometheus."""
+    file = folder / "samples.txt"
+    with file.open("w", encoding="utf-8") as out:
+        out.writelines(lines)
+        out.write("# EOF\n")
+    subprocess.run(
+        [servers.find("promtool"), "tsdb", "create-blocks-from", "--max-block-duration=1500h", "openmetrics",
+         "--quiet", file, folder / "prometheus"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    file.unlink()
+
+
+def build(folder: Path, stack: Stack = STACK) -> None:
+    """Fill the folder of a Prometheus. Takes about twenty seconds."""
+    with ThreadPoolExecutor(1) as beside:
+        asked_themselves = beside.submit(own_metrics, folder / "own", stack)
+        store(folder, raw(stack))
+        store(folder, own(asked_themselves.result()))
+    generated = [r for file in rule_files(stack, TIMING) for group in file.groups for r in group.rules]
+    for level in levels(r for r in generated if r.record):
+        asked = serve(folder)
+        try:
+            lines = [line for rule in level for line in _recorded(asked, rule)]
+        finally:
+            asked.stop()
+        store(folder, lines)
+    asked = serve(folder)
+    try:
+        lines = [line for rule in generated if rule.alert for line in _alerted(asked, rule)]
+    finally:
+        asked.stop()
+    store(folder, lines)
+
+
+def _recorded(asked: Asked, rule: Rule) -> Iterator[str]:
+    expr = rule.expr
+    if rule.record in (names.TICK, names.LEDGER_TICK):
+        expr = expr.replace(
+            "[1d])", "[1d] offset 1s)"
+        )  # the clock's sample of this very moment is stored already
+    for start, end, step in GRIDS:
+        answer = asked.get("query_range", query=expr, start=start, end=end, step=step)
+        for series in answer["result"]:
+            head = promql.series(rule.record, _without_name(series["metric"]) | dict(rule.labels))
+            yield from (f"{head} {value} {t}\n" for t, value in series["values"])
+
+
+def _alerted(asked: Asked, rule: Rule) -> Iterator[str]:
+    """ALERTS of a rule: pending from its first sample on, firing once that has lasted."""
+    lasting = int(Duration.parse(rule.lasting).seconds) if rule.lasting else 0
+    answer = asked.get("query_range", query=rule.expr, start=FINE, end=OUTAGE, step=STEP)
+    for series in answer["result"]:
+        labels = _without_name(series["metric"]) | dict(rule.labels) | {"alertname": rule.alert}
+        since = last = 0
+        for t, _ in series["values"]:
+            since = since if t - last == STEP else t
+            last = t
+            state = "firing" if t - since >= lasting else "pending"
+            yield f"{promql.series('ALERTS', labels | {'alertstate': state})} 1 {t}\n"
+            yield f"{promql.series('ALERTS_FOR_STATE', labels)} {since} {t}\n"
+
+
+def _without_name(metric: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in metric.items() if name != "__name__"}
