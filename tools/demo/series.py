@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache
 from typing import TypeAlias
 
 from alerts.witness import Inputs, Leaf, Unsolvable
@@ -156,7 +156,7 @@ def keyed(inputs: Inputs, by: dict[str, str]) -> dict[Key, Leaf]:
     return out
 
 
-@lru_cache(maxsize=None)
+@cache
 def text_of(name: str, labels: tuple[tuple[str, str], ...]) -> str:
     inside = ",".join(f"{k}={promql.quote(v)}" for k, v in labels)
     return f"{name}{{{inside}}}" if inside else name
