@@ -22,11 +22,11 @@ from typing import Any
 import httpx
 import yaml
 
+from alerts import alertmanager, render
 from alerts.recording import Timing
 from alerts.rules import rule_files
 from slo import Duration, catalog, names, promql
-from slo.artifact import Rule
-from slo.compile import Config, compile_stack
+from slo.artifact import Output, Rule
 from slo.model import Stack
 from tools.demo import rules, servers
 from tools.demo.world import World
@@ -132,11 +132,11 @@ def _own_series(job: str, text: str) -> Iterator[_Own]:
 
 def own_metrics(folder: Path, stack: Stack) -> dict[str, str]:
     """What a real Prometheus with our rules and a real Alertmanager say of themselves, by job."""
-    outputs = compile_stack(stack, Config(Duration.of(30)))
-    written = rules.write_rules(outputs, folder / "rules", 1000)
+    files = [Output(f"prometheus/{f.name}.yaml", render.rule_file(f)) for f in rule_files(stack, TIMING)]
+    written = rules.write_rules(files, folder / "rules", 1000)
     groups = sum(len(yaml.safe_load(file.read_text())["groups"]) for file in written)
     manager = servers.alertmanager(folder, servers.free_port())
-    config = rules.alertmanager_config([rules.alertmanager_text(outputs)], "http://127.0.0.1:9", 1)
+    config = rules.alertmanager_config([alertmanager.config(stack)], "http://127.0.0.1:9", 1)
     servers.write_yaml(folder / "alertmanager.yaml", config)
     server = servers.prometheus(folder, servers.free_port())
     servers.write_yaml(

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import product
 from typing import Literal
 
 from exporters import metrics as exported
@@ -176,16 +177,19 @@ def _bundle() -> Iterator[Published]:
         bad = reason == "unreachable"
         yield Published(*_of("releases", exported.MANIFEST_ERRORS, reason=reason), "counter", 0,
                         1 / 60 if bad else None, 1 / 30 if bad else None)  # fmt: skip
-    for component in COMPONENTS:
-        for kind in KINDS:
-            labels = {"component": component, "kind": kind}
-            at = (component, kind)
-            yield Published(*_of("releases", exported.REFERENCE_RESOLVABLE, **labels), "gauge", 1,
-                            0 if at == ("concelier", "sbom") else None)  # fmt: skip
-            yield Published(*_of("releases", exported.DIGEST_MATCH, **labels), "gauge", 1,
-                            0 if at == ("signer", "image") else None)  # fmt: skip
+    for channel, component, kind in product(NEWEST, COMPONENTS, KINDS):
+        labels = {"channel": channel, "component": component, "kind": kind}
+        at = (channel, component, kind)
+        yield Published(*_of("releases", exported.REFERENCE_RESOLVABLE, **labels), "gauge", 1,
+                        0 if at == ("edge", "concelier", "sbom") else None)  # fmt: skip
+        yield Published(*_of("releases", exported.DIGEST_MATCH, **labels), "gauge", 1,
+                        0 if at == ("edge", "signer", "image") else None)  # fmt: skip
+    for channel in NEWEST:
+        when = _of("releases", exported.REFERENCES_LAST_CHECK, channel=channel)
+        yield Published(*when, "clock", 60, HELD if channel == "stable" else None, HELD)
     for rule in exported.SKEW_RULES:
         yield Published(*_of("releases", exported.SKEW_VIOLATIONS, rule=rule), "gauge", 0, 1)
+        yield Published(*_of("releases", exported.SKEW_LAST_CHECK, rule=rule), "clock", 60, None, HELD)
     for kit in KITS:
         bad = kit == KITS[0]
         yield Published(*_of("releases", exported.KIT_VALID, kit=kit), "gauge", 1, 0 if bad else None)
