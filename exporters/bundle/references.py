@@ -1,0 +1,163 @@
+"""Is what a manifest refers to in the registry, by digest, and is it what the digest says?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from exporters.bundle.judge import short
+from exporters.bundle.manifest import Chart, Component, Compose, Release
+from exporters.bundle.source import OCI, Sources, beside, within
+from exporters.oci import DigestMismatch, Manifest, NotThere, Reference, Registry, Repository, digest_of
+from exporters.outcome import CouldNotCheck, Outcome, Refused, Verdict
+
+LARGEST_CHART = 32 << 20  # bytes of a chart or a compose file
+MOST_PLATFORMS = 64  # of one image
+MADE_UP = (
+    "referrers",
+    "attest",
+)  # §6.1 writes .../referrers/cdx-json@...: what follows the repository is no part of it
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One reference. An unknown outcome says nothing of either; a missing one is neither equal nor different."""
+
+    component: str
+    kind: str
+    outcome: Outcome
+    resolvable: bool = True
+    match: bool = True
+
+
+class References:
+    """`charts` and `compose` are the folders, URLs or repositories that hold those files; empty: not configured."""
+
+    def __init__(self, registry: Registry, sources: Sources, *, charts: str = "", compose: str = "") -> None:
+        self._registry = registry
+        self._sources = sources
+        self._charts = charts
+        self._compose = compose
+
+    def check(self, release: Release, location: str) -> Iterator[Checked]:
+        """All references of a release whose manifest is at this location. Only of one whose signature is good."""
+        for component in release.components:
+            yield _checked(component.name, "image", partial(self._image, component))
+            for kind, reference in (("sbom", component.sbom), ("provenance", component.provenance)):
+                if reference is not None:
+                    yield _checked(component.name, kind, partial(self._attached, component, kind, reference))
+        for chart in release.charts:
+            yield _checked(chart.name, "chart", partial(self._chart, chart))
+        if release.compose is not None:
+            compose = release.compose
+            yield _checked(compose.file, "compose", partial(self._composed, compose, location))
+
+    # ---- images and what is attached to them ---------------------------------------------------
+
+    def _image(self, component: Component) -> str:
+        image = component.image
+        manifest = self._registry.manifest(image)
+        if not manifest.is_index:
+            return f"in {image.repository}"
+        platforms = manifest.descriptors("manifests")[:MOST_PLATFORMS]
+        for platform in platforms:
+            if not self._registry.exists(image.repository, platform.digest):
+                raise NotThere(f"its platform {short(platform.digest)} is not in {image.repository}")
+        return f"in {image.repository}, with {len(platforms)} platforms"
+
+    def _attached(self, component: Component, kind: str, reference: Reference) -> str:
+        missing: NotThere | None = None
+        for repository in _repositories(reference.repository):
+            try:
+                manifest = self._registry.manifest(Reference(repository, digest=reference.digest))
+            except NotThere as error:
+                # The digest may be that of the document itself.
+                if self._registry.exists(repository, reference.digest, blob=True):
+                    return f"in {repository}, as a blob"
+                missing = missing or error
+            else:
+                self._compare_subject(component, kind, manifest)
+                return f"in {repository}"
+        assert missing is not None
+        raise missing
+
+    def _compare_subject(self, component: Component, kind: str, manifest: Manifest) -> None:
+        """What says whose it is must be of this image, or of one of its platforms."""
+        subject = manifest.descriptor("subject")
+        if subject is None or subject.digest == component.image.digest:
+            return
+        image = self._registry.manifest(component.image)
+        if image.is_index and subject.digest in {d.digest for d in image.descriptors("manifests")}:
+            return
+        raise Refused("subject_mismatch", f"the {kind} belongs to another image, {short(subject.digest)}")
+
+    # ---- files ---------------------------------------------------------------------------------
+
+    def _chart(self, chart: Chart) -> str:
+        if not self._charts:
+            raise CouldNotCheck("unreachable", "no place of charts is configured: set `charts`")
+        if not self._charts.startswith(OCI):
+            name = f"{chart.name}-{chart.version}.tgz"
+            return self._file(within(self._charts, name), chart.digest)
+        repository = _repository(within(self._charts, chart.name))
+        try:
+            self._registry.manifest(Reference(repository, digest=chart.digest))
+        except NotThere:
+            if self._registry.exists(repository, chart.digest, blob=True):
+                return f"in {repository}, as a blob"
+            raise
+        # Helm pulls a chart by its version, so the tag must lead to the same one.
+        try:
+            tagged = self._registry.manifest(Reference(repository, tag=chart.version.replace("+", "_")))
+        except NotThere:
+            return f"in {repository}, without a tag"
+        if tagged.digest != chart.digest:
+            raise Refused("digest_mismatch", f"{repository}:{chart.version} is {short(tagged.digest)}")
+        return f"in {repository}"
+
+    def _composed(self, compose: Compose, location: str) -> str:
+        where = within(self._compose, compose.file) if self._compose else beside(location, compose.file)
+        return self._file(
+            self._compose if self._compose.startswith(OCI) else where, compose.digest, compose.file
+        )
+
+    def _file(self, location: str, digest: str, title: str = "") -> str:
+        """A file has no address by digest: it is read and compared."""
+        found = digest_of(self._sources.read(location, LARGEST_CHART, title).data)
+        if found != digest:
+            raise Refused("digest_mismatch", f"{location.partition('?')[0]} is {short(found)}")
+        return f"at {location.partition('?')[0]}"
+
+
+def _checked(component: str, kind: str, look: Callable[[], str]) -> Checked:
+    try:
+        return Checked(component, kind, Outcome(Verdict.VERIFIED, "", look()))
+    except NotThere as error:
+        said = Outcome(Verdict.FAILED, "missing", f"{component}: the {kind} is not there ({error.detail})")
+        return Checked(component, kind, said, resolvable=False, match=False)
+    except Refused as refused:
+        said = Outcome(Verdict.FAILED, refused.reason, f"{component}: {refused.detail}")
+        return Checked(component, kind, said, match=False)
+    except DigestMismatch as error:
+        said = Outcome(Verdict.FAILED, "digest_mismatch", f"{component}: {error.detail}")
+        return Checked(component, kind, said, match=False)
+    except CouldNotCheck as error:
+        return Checked(
+            component, kind, Outcome(Verdict.UNKNOWN, error.reason, f"{component}: {error.detail}")
+        )
+
+
+def _repositories(found: Repository) -> tuple[Repository, ...]:
+    """Where a referrer may be: in the image's own repository, which its reference only decorates, or as written."""
+    parts = found.name.split("/")
+    if len(parts) > 2 and parts[-2] in MADE_UP:
+        return Repository(found.registry, "/".join(parts[:-2])), found
+    return (found,)
+
+
+def _repository(location: str) -> Repository:
+    try:
+        return Reference.parse(location).repository
+    except ValueError as error:
+        raise CouldNotCheck("bad_response", str(error)) from None
