@@ -7,7 +7,8 @@ down to what may be believed at the time of signing, and the statement's subject
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -84,7 +85,7 @@ class OpenBundle:
 
 def open_bundle(raw: bytes) -> OpenBundle:
     """Read a bundle. Refused("malformed") or ("unsupported"); nothing of it is verified yet."""
-    with _closed():
+    with closed("bundle"):
         document = read_bundle(raw)
         if document.get("mediaType") not in BUNDLES:
             raise Refused(
@@ -103,7 +104,7 @@ def verify_statement(raw: bytes | OpenBundle, digest: str, policy: Policy, trust
     Refused says why it is not accepted; CouldNotCheck("trusted_root") when a root or key is needed and is not there.
     """
     opened = raw if isinstance(raw, OpenBundle) else open_bundle(raw)
-    with _closed():
+    with closed("bundle"):
         if opened.statement is None:
             raise Refused("unsupported", "the bundle holds a plain signature, no statement")
         envelope = read_envelope(child(opened.document, "dsseEnvelope"))
@@ -125,7 +126,7 @@ def verify_statement(raw: bytes | OpenBundle, digest: str, policy: Policy, trust
 def verify_blob(raw: bytes, data: bytes, policy: Policy, trust: Trust | None) -> Signed:
     """Verify a bundle that holds a signature of these bytes. Raises as verify_statement does."""
     opened = open_bundle(raw)
-    with _closed():
+    with closed("bundle"):
         if opened.statement is not None:
             raise Refused("unsupported", "the bundle holds a statement, no plain signature")
         signature = octets(child(opened.document, "messageSignature"), "signature")
@@ -173,13 +174,10 @@ def _keyless(
     leaf = _leaf(opened.material)
     if not opened.entries:
         raise Refused("tlog", "the bundle holds no log entry: the log was waived, or its entry stripped")
-    for entry in opened.entries:
-        kind = child(entry, "kindVersion")
-        name = f"{text(kind, 'kind')}/{text(kind, 'version')}"
-        if name not in KINDS:
-            raise Refused("unsupported", f"log entries of kind {name} are not verified")
+    _supported(opened.entries)
     stamps = timestamp.responses(opened.material)
     promised = tuple(moment for entry in opened.entries for moment in _promised(entry))
+    moments = (*promised, *timestamp.claimed(stamps))
     bundle = Bundle.from_json(json.dumps(opened.document))
 
     def against(part: Trust) -> None:
@@ -194,9 +192,9 @@ def _keyless(
         except NotOurs as error:
             raise error.refused from None
         except SigstoreError as error:
-            raise _refused(error, leaf, promised) from None
+            raise _refused(error, leaf, moments) from None
 
-    within_windows(trust, promised + tuple(timestamp.claimed(stamps)), issued(leaf), against)
+    within_windows(trust, moments, issued(leaf), against)
     proven = promised or tuple(timestamp.verified(stamps, signature, trust))
     return Signed(min(proven, default=None), tuple(map(describe, opened.entries)))
 
@@ -219,16 +217,24 @@ def _leaf(material: dict[str, Any]) -> x509.Certificate:
     return leaf
 
 
+def _supported(entries: list[dict[str, Any]]) -> None:
+    for entry in entries:
+        kind = child(entry, "kindVersion")
+        name = f"{text(kind, 'kind')}/{text(kind, 'version')}"
+        if name not in KINDS:
+            raise Refused("unsupported", f"log entries of kind {name} are not verified")
+
+
 def _promised(entry: dict[str, Any]) -> tuple[datetime, ...]:
     """The time in a signed promise of the log. A time without promise is signed by nobody."""
     seconds = int(entry.get("integratedTime", "0"))
     return (datetime.fromtimestamp(seconds, UTC),) if seconds and "inclusionPromise" in entry else ()
 
 
-def _refused(error: SigstoreError, leaf: x509.Certificate, promised: tuple[datetime, ...]) -> Refused:
+def _refused(error: SigstoreError, leaf: x509.Certificate, moments: tuple[datetime, ...]) -> Refused:
     said = str(error)
     if isinstance(error, CertValidationError):
-        if any(not leaf.not_valid_before_utc <= m <= leaf.not_valid_after_utc for m in promised):
+        if any(not leaf.not_valid_before_utc <= m <= leaf.not_valid_after_utc for m in moments):
             return Refused("timestamp", "the certificate was not valid when the signature was made")
         return Refused("bad_signature", f"the certificate is not one of the trusted root: {said}")
     reason = next((reason for begins, reason in _REASONS if said.startswith(begins)), "bad_signature")
@@ -249,6 +255,7 @@ def _by_key(opened: OpenBundle, logged: Logged, policy: Policy, trust: Trust | N
         raise Refused("tlog", "the bundle holds no log entry: the log was waived, or its entry stripped")
     if trust is None:
         raise CouldNotCheck("trusted_root", "the log's key is in the trusted root, and none is configured")
+    _supported(opened.entries[:MOST_ENTRIES])
     stamps = timestamp.responses(opened.material)
     proven = tuple(timestamp.verified(stamps, logged.signature, trust))
     first: Refused | None = None
@@ -267,18 +274,17 @@ def _by_key(opened: OpenBundle, logged: Logged, policy: Policy, trust: Trust | N
 # ---- hostile bundles ------------------------------------------------------------------------------
 
 
-class _closed:  # reads as a statement
-    """Whatever a hostile bundle makes a library raise is Refused("malformed"), and never leaves this module."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, Refused | CouldNotCheck) or not isinstance(error, Exception):
-            return
-        if isinstance(error, Malformed | InvalidBundle):
-            raise Refused("malformed", f"the bundle is malformed: {error}") from None
-        raise Refused("malformed", f"the bundle cannot be read ({type(error).__name__}: {error})") from error
+@contextmanager
+def closed(what: str) -> Iterator[None]:
+    """Whatever hostile input makes a library raise is Refused("malformed"): it fails, and only itself."""
+    try:
+        yield
+    except (Refused, CouldNotCheck):
+        raise
+    except (Malformed, InvalidBundle) as error:
+        raise Refused("malformed", f"the {what} is malformed: {error}") from None
+    except Exception as error:
+        raise Refused("malformed", f"the {what} cannot be read ({type(error).__name__}: {error})") from error
 
 
 __all__ = ["OpenBundle", "Signed", "Statement", "open_bundle", "verify_blob", "verify_statement"]

@@ -39,13 +39,15 @@ class LogEntry:
 class Logged:
     """What an entry must be about: a signature by a certificate or key over some content.
 
-    `data` is what was signed; `payload` is the DSSE payload in it, None for a plain signature.
+    `data` is what was signed; `payload` is the DSSE payload in it, None for a plain signature. `envelope` is the
+    DSSE envelope's JSON as cosign 2 uploaded it, None where there is no such text.
     """
 
     signature: bytes
     signer: x509.Certificate | PublicKey
     data: bytes
     payload: bytes | None = None
+    envelope: bytes | None = None
 
     @property
     def signer_der(self) -> bytes:
@@ -80,15 +82,13 @@ def describe(entry: dict[str, Any]) -> LogEntry:
 def verify_entry(entry: dict[str, Any], logged: Logged, trust: Trust) -> None:
     """Verify a bundle's log entry. Refused("tlog") or Refused("unsupported"); Malformed for a broken one."""
     body = octets(entry, "canonicalizedBody")
-    kind = child(entry, "kindVersion")
-    verify_body(body, f"{text(kind, 'kind')}/{text(kind, 'version')}", logged)
-    log_id = octets(child(entry, "logId"), "keyId")
     _verify_inclusion(child(entry, "inclusionProof"), body, trust)
     if "inclusionPromise" in entry:
         signature = octets(child(entry, "inclusionPromise"), "signedEntryTimestamp")
-        verify_set(
-            signature, body, int(entry.get("integratedTime", "0")), log_id, int(entry["logIndex"]), trust
-        )
+        log_id, index = octets(child(entry, "logId"), "keyId"), int(entry["logIndex"])
+        verify_set(signature, body, int(entry.get("integratedTime", "0")), log_id, index, trust)
+    kind = child(entry, "kindVersion")
+    verify_body(body, f"{text(kind, 'kind')}/{text(kind, 'version')}", logged)
 
 
 def verify_set(
@@ -141,6 +141,8 @@ def verify_body(body: bytes, kind: str, logged: Logged) -> None:
             fits = _hashedrekord_v1(spec, logged)
         case "dsse/0.0.1", bytes(payload):
             fits = _dsse_v1(spec, logged, payload)
+        case "intoto/0.0.1" | "intoto/0.0.2", bytes() if logged.envelope is not None:
+            fits = _intoto(spec, logged, logged.envelope)
         case "hashedrekord/0.0.2", _:
             fits = _hashedrekord_v2(child(spec, "hashedRekordV002"), logged)
         case _:
@@ -170,6 +172,19 @@ def _dsse_v1(spec: dict[str, Any], logged: Logged, payload: bytes) -> bool:
         and len(signatures) == 1
         and octets(signatures[0], "signature") == logged.signature
         and same_signer(octets(signatures[0], "verifier"), logged)
+    )
+
+
+def _intoto(spec: dict[str, Any], logged: Logged, envelope: bytes) -> bool:
+    """The entry is the hash of the whole envelope, signatures included."""
+    content = child(spec, "content")
+    digest = child(content, "hash")
+    signers = objects(content.get("envelope", {}).get("signatures", [spec]), "signatures")
+    return (
+        digest.get("algorithm") == "sha256"
+        and digest.get("value") == hashlib.sha256(envelope).hexdigest()
+        and len(signers) == 1
+        and same_signer(octets(signers[0], "publicKey"), logged)
     )
 
 

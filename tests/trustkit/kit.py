@@ -182,6 +182,63 @@ class TrustKit:
             material["timestampVerificationData"] = {"rfc3161Timestamps": [stamped]}
         return {"mediaType": BUNDLE, "verificationMaterial": material}
 
+    # ---- what cosign 2 wrote ------------------------------------------------------------------
+
+    def legacy_signature(
+        self, digest: str, signer: Signer | None = None, at: datetime = SIGNED + timedelta(seconds=5)
+    ) -> tuple[bytes, dict[str, str]]:
+        """The payload and annotations of a layer of a `.sig` tag."""
+        signer = signer or self.keyless()
+        critical = {
+            "identity": {"docker-reference": "registry.example.org/image"},
+            "image": {"docker-manifest-digest": digest},
+            "type": "cosign container image signature",
+        }
+        payload = json.dumps({"critical": critical, "optional": None}).encode()
+        signature = signer.sign(payload)
+        body = self.hashedrekord(payload, signature, signer)
+        return payload, {"dev.cosignproject.cosign/signature": b64(signature)} | self._beside(
+            signer, body, at
+        )
+
+    def legacy_attestation(
+        self,
+        payload: bytes,
+        signer: Signer | None = None,
+        at: datetime = SIGNED + timedelta(seconds=5),
+        kind: str = "dsse",
+    ) -> tuple[bytes, dict[str, str]]:
+        """The envelope and annotations of a layer of an `.att` tag."""
+        signer = signer or self.keyless()
+        signature = signer.sign(pae(IN_TOTO, payload))
+        signatures = [{"keyid": "", "sig": b64(signature)}]
+        envelope = json.dumps(
+            {"payloadType": IN_TOTO, "payload": b64(payload), "signatures": signatures}
+        ).encode()
+        if kind == "dsse":
+            body = self._dsse_body(payload, signature, signer)
+        else:
+            body = self._intoto_body(envelope, payload, signature, signer)
+        return envelope, {"dev.cosignproject.cosign/signature": ""} | self._beside(signer, body, at)
+
+    def _beside(self, signer: Signer, body: dict[str, Any], at: datetime) -> dict[str, str]:
+        entry = self.rekor.take(body, at)
+        bundle = {
+            "SignedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
+            "Payload": {
+                "body": entry["canonicalizedBody"],
+                "integratedTime": int(entry["integratedTime"]),
+                "logIndex": int(entry["logIndex"]),
+                "logID": self.rekor.id.hex(),
+            },
+        }
+        annotations = {"dev.sigstore.cosign/bundle": json.dumps(bundle)}
+        if signer.certificate is not None:
+            chain = b"".join(c.public_bytes(Encoding.PEM) for c in self.fulcio.chain())
+            annotations["dev.sigstore.cosign/certificate"] = signer.pem.decode()
+            annotations["dev.sigstore.cosign/chain"] = chain.decode()
+        return annotations
+
     # ---- log entries ------------------------------------------------------------------------
 
     def _dsse_body(self, payload: bytes, signature: bytes, signer: Signer) -> dict[str, Any]:
@@ -192,6 +249,22 @@ class TrustKit:
                 "envelopeHash": {"algorithm": "sha256", "value": hashlib.sha256(signature).hexdigest()},
                 "payloadHash": {"algorithm": "sha256", "value": hashlib.sha256(payload).hexdigest()},
                 "signatures": [{"signature": b64(signature), "verifier": b64(signer.pem)}],
+            },
+        }
+
+    def _intoto_body(
+        self, envelope: bytes, payload: bytes, signature: bytes, signer: Signer
+    ) -> dict[str, Any]:
+        signatures = [{"sig": b64(b64(signature).encode()), "publicKey": b64(signer.pem)}]
+        return {
+            "apiVersion": "0.0.2",
+            "kind": "intoto",
+            "spec": {
+                "content": {
+                    "envelope": {"payloadType": IN_TOTO, "signatures": signatures},
+                    "hash": {"algorithm": "sha256", "value": hashlib.sha256(envelope).hexdigest()},
+                    "payloadHash": {"algorithm": "sha256", "value": hashlib.sha256(payload).hexdigest()},
+                }
             },
         }
 
