@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import ssl
@@ -143,6 +144,13 @@ class Fetcher:
             file.truncate()
             raise
         return digest.hexdigest()
+
+    def alike(self, *, timeout: float | None = None, attempts: int | None = None) -> Fetcher:
+        """The same client, with the same connections and backoff, for calls that may take longer or are made once."""
+        other = copy.copy(self)
+        other.timeout = self.timeout if timeout is None else timeout
+        other._attempts = self._attempts if attempts is None else attempts
+        return other
 
     def close(self) -> None:
         self._transport.close()

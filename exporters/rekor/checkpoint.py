@@ -35,6 +35,11 @@ class Checkpoint:
     note: str
     extensions: tuple[str, ...] = ()
 
+    @property
+    def tree(self) -> str:
+        """The shard's name: the number of the tree, which Rekor v1 writes behind its origin, or the origin."""
+        return self.origin.rpartition(" - ")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:
