@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerts import annotate
 from alerts.recording import budget_of
-from slo import names
+from slo import links, names
 from slo.artifact import Rule
 from slo.burn import Policy, Resolved
 from slo.model import SLO, Stack
@@ -49,8 +49,8 @@ def _alert(
         annotations={
             "summary": SUMMARY[severity],
             "description": annotate.burn_description(policy, tuple(r.tier.long for r in tiers), by),
-            "runbook_url": annotate.runbook_url(stack, name, policy.runbooks),
-            "dashboard_url": annotate.detail_url(stack),
+            "runbook_url": links.runbook_url(stack, name, policy.runbooks),
+            "dashboard_url": links.detail_url(stack),
         },
     )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from alerts import annotate
-from slo import names, promql
+from slo import links, names, promql
 from slo.artifact import Rule
 from slo.burn import Policy
 from slo.model import SLO, Monitor, Stack
@@ -31,8 +30,8 @@ def no_data(stack: Stack, policy: Policy, slos: tuple[SLO, ...]) -> Rule:
             "description": "{{ $labels.slo }} has had no usable sample for "
             + policy.no_data
             + ": its metric is absent, NaN, or lacks the bucket of its latency bound. Its burn-rate alerts cannot fire.",
-            "runbook_url": annotate.runbook_url(stack, names.NO_DATA, policy.runbooks),
-            "dashboard_url": annotate.detail_url(stack),
+            "runbook_url": links.runbook_url(stack, names.NO_DATA, policy.runbooks),
+            "dashboard_url": links.detail_url(stack),
         },
     )
 
@@ -53,8 +52,8 @@ def monitor_no_data(stack: Stack, monitor: Monitor) -> Rule | None:
         annotations={
             "summary": "A monitor cannot see what it watches.",
             "description": f"{monitor.name} cannot fire: a series it reads has been absent for {monitor.no_data}.",
-            "runbook_url": annotate.runbook_url(stack, names.MONITOR_NO_DATA, monitor.service.runbooks),
-            "dashboard_url": annotate.service_url(stack, monitor.service.name),
+            "runbook_url": links.runbook_url(stack, names.MONITOR_NO_DATA, monitor.service.runbooks),
+            "dashboard_url": links.service_url(stack, monitor.service.name),
         },
     )  # fmt: skip
 
@@ -70,7 +69,7 @@ def rules_failing(stack: Stack) -> Rule:
         annotations={
             "summary": "Prometheus fails to evaluate rules of this stack, so alerts may be blind.",
             "description": "{{ $value | humanize }} evaluations of {{ $labels.rule_group }} failed within 10 minutes.",
-            "runbook_url": annotate.runbook_url(stack, names.RULES_FAILING),
-            "dashboard_url": annotate.dashboard_url(stack, names.META),
+            "runbook_url": links.runbook_url(stack, names.RULES_FAILING),
+            "dashboard_url": links.dashboard_url(stack, names.META),
         },
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from alerts import annotate
-from slo import promql
+from slo import links, promql
 from slo.artifact import Rule
 from slo.model import Monitor, Stack
 
@@ -27,7 +26,7 @@ def alert(stack: Stack, monitor: Monitor) -> Rule:
         annotations={
             "summary": monitor.summary,
             "description": monitor.description or f"{monitor.summary} The value is {{{{ $value | humanize }}}}.",
-            "runbook_url": annotate.runbook_url(stack, monitor.name, monitor.service.runbooks, monitor.runbook),
-            "dashboard_url": annotate.service_url(stack, monitor.service.name),
+            "runbook_url": links.runbook_url(stack, monitor.name, monitor.service.runbooks, monitor.runbook),
+            "dashboard_url": links.service_url(stack, monitor.service.name),
         },
     )  # fmt: skip

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from dashboards.overview import board as overview
+from dashboards.detail import board as detail
 from dashboards.fields import JSON
+from dashboards.golden import boards as golden
+from dashboards.meta import board as meta
 from dashboards.normalise import compact, pretty
+from dashboards.overview import board as overview
+from slo import names
 from slo.board import Board, Panel
 from slo.model import Stack
 
@@ -26,7 +30,7 @@ class Timing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """One Grafana dashboard. `file` is the stem of its file; `panels` are what `json` was drawn from."""
+    """One Grafana dashboard. `file` is the stem of its file; `panels` are what `json` was drawn from, in its order."""
 
     uid: str
     title: str
@@ -45,8 +49,9 @@ class Dashboard:
 
 
 def boards(stack: Stack) -> tuple[Board, ...]:
-    """What is drawn, in the order of a reader's questions."""
-    return (overview(),)
+    """What is drawn, in the order of a reader's questions. A stack without SLOs has only what its monitors need."""
+    generic = (overview(), detail(stack)) if stack.slos else ()
+    return (*generic, *stack.boards, *golden(stack), meta())
 
 
 def build(stack: Stack, timing: Timing) -> tuple[Dashboard, ...]:
@@ -56,6 +61,7 @@ def build(stack: Stack, timing: Timing) -> tuple[Dashboard, ...]:
     pace = Pace(raw=timing.base // 4, recorded=timing.interval)
     found = []
     for board in boards(stack):
-        drawn = render(board, pace, ())
+        tags = () if board.name in names.GENERIC_BOARDS else (stack.name,)
+        drawn = render(board, pace, tags)
         found.append(Dashboard(board.name, board.title, board.name, FOLDER, drawn, board.panels))
     return tuple(found)

@@ -114,7 +114,7 @@ def _variable(variable: Variable) -> Any:
     template = G.Template(
         name=variable.name,
         label=variable.title,
-        query={"query": query, "refId": f"variable-{variable.name}"},
+        query=query,
         dataSource=SOURCE,
         multi=variable.several,
         includeAll=variable.all,

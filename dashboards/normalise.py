@@ -20,7 +20,7 @@ _VARIABLE = {"auto", "auto_count", "auto_min", "tagValuesQuery", "tagsQuery", "u
 _TIMEPICKER = {"nowDelay", "time_options"}
 # Where an absent key and an empty value mean the same.
 _EMPTY = {"links", "transformations", "overrides", "options", "mappings", "tags", "targets", "interval", "regex",
-          "allValue", "legendFormat", "description", "axisLabel", "stacking", "sortBy", "tooltip"}  # fmt: skip
+          "allValue", "current", "legendFormat", "description", "axisLabel", "stacking", "sortBy", "tooltip"}  # fmt: skip
 _FALSE = {"hideTimeOverride", "transparent", "hide"}
 
 

@@ -186,6 +186,16 @@ def inject(expr: str, labels: Mapping[str, str]) -> str:
     return text(pp.transform(node, rewrite)).replace(_PRINTED, WINDOW)
 
 
+def denominator(expr: str) -> str | None:
+    """What a quotient divides by; None where the outermost operation is no division."""
+    node = parse(in_window(expr, _STAND_IN))
+    while isinstance(node, pp.ParenExpr):
+        node = node.expr
+    if not isinstance(node, pp.BinaryExpr) or str(node.op) != "/":
+        return None
+    return text(node.rhs).replace(_PRINTED, WINDOW)
+
+
 def series(metric: str, labels: Mapping[str, str]) -> str:
     """One series in promtool's notation."""
     inside = ",".join(f"{k}={quote(v)}" for k, v in sorted(labels.items()))

@@ -15,12 +15,12 @@ import pytest
 import yaml
 from kinds import stack as kinds
 
-from alerts.annotate import runbook_url
 from alerts.rules import rule_files
 from slo import Stack, names, promql, tree
 from slo.artifact import Output, Rule
 from slo.catalog import Metrics, load_metrics, modes, stack
 from slo.compile import Config, compile_stack
+from slo.links import runbook_url
 from slo.quantity import Duration
 
 ROOT = Path(__file__).resolve().parents[2]

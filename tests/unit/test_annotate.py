@@ -7,7 +7,7 @@ from given import API, monitor, slo, stack
 
 from alerts import annotate, health
 from alerts.monitors import alert
-from slo import Composite, Ratio, Uptime
+from slo import Composite, Ratio, Uptime, links
 from slo.burn import resolve
 
 
@@ -24,7 +24,7 @@ from slo.burn import resolve
 )
 def test_a_runbook_is_found_by_the_alerts_name(runbooks: str, base: str, page: str, url: str) -> None:
     """The service's base before the stack's; a page or a URL of its own before the name."""
-    assert annotate.runbook_url(stack(runbooks=runbooks), "A", base, page) == url
+    assert links.runbook_url(stack(runbooks=runbooks), "A", base, page) == url
 
 
 def test_a_monitors_alert_carries_labels_and_links() -> None:

@@ -1,0 +1,53 @@
+"""The table of objectives, worst first: of every stack in the overview, of one service beside its signals."""
+
+from __future__ import annotations
+
+from dashboards.queries import ALERT, Scope
+from slo import names
+from slo.board import Column, Link, Panel, Query, Step
+
+DETAIL = f"{names.DETAIL}?var-stack=${{__data.fields.stack}}&var-slo=${{__data.fields.slo}}"
+BUDGET = (Step(at="-inf", colour="bad"), Step(at="0", colour="warning"), Step(at="0.25", colour="good"))
+FASTER = (
+    Step(at="-inf", colour="plain"),
+    Step(at="1", colour="warning"),
+)  # than the budget lasts: 1 by definition
+
+
+def table(scope: Scope, height: int, links: tuple[Link, ...], whose: bool = True) -> Panel:
+    """One line for each objective. `whose` adds service, owner and stack, which the context may have named already."""
+    known = (
+        Column(label="service", title="Service", width=115),
+        Column(label="owner", title="Owner", width=130),
+        Column(label="tier", title="Tier", width=60),
+        Column(label="stack", title="Stack", width=110),
+    )
+    return Panel(
+        title="Objectives",
+        kind="table",
+        description="One line for each objective, and for each group of one that has groups. Burn rate 1 spends exactly "
+        "the budget of a period. Gone in: when the last hour goes on; empty where the budget lasts for the period. "
+        "Alert: the gravest that fires for the objective.",
+        height=height,
+        width=24,
+        sort="Budget left",
+        missing="–",
+        columns=[
+            Column(label="slo", title="Objective", width=210, link=Link(title="Details of this objective", to=DETAIL)),
+            Column(label="window", title="Period", width=75),
+            *(known if whose else (c.model_copy(update={"hidden": True}) for c in known)),
+        ],
+        queries=[
+            Query(expr=scope.alert, name="Alert", unit="none", width=80, values=ALERT),
+            Query(expr=scope.left, name="Budget left", unit="percentunit", decimals=1, width=105, steps=BUDGET),
+            Query(expr=scope.gone_in("1h"), name="Gone in", unit="dtdurations", width=110,
+                  empty="No budget runs out within its period."),
+            *(
+                Query(expr=scope.burn(w), name=f"Burn {w}", unit="none", decimals=1, width=80, steps=FASTER)
+                for w in ("5m", "1h", "6h", "3d")
+            ),
+            Query(expr=scope.indicator("1h"), name="SLI 1h", unit="percentunit", decimals=3, width=95),
+            Query(expr=scope.rows, name="Target", unit="percentunit", decimals=3, width=95),
+        ],
+        links=links,
+    )  # fmt: skip
