@@ -45,7 +45,7 @@ def redact(text: str) -> str:
     return text
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Redacted, cut, and without control characters: a server's text can neither forge a line nor move a cursor."""
     cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
     return "".join(c if c.isprintable() else " " for c in redact(cut))
@@ -53,7 +53,7 @@ def _one_line(text: str) -> str:
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {
-        key: value if isinstance(value, (int, float, bool)) or value is None else _one_line(str(value))
+        key: value if isinstance(value, (int, float, bool)) or value is None else one_line(str(value))
         for key, value in vars(record).items()
         if key not in _PLAIN
     }
@@ -66,14 +66,14 @@ def _trace(record: logging.LogRecord) -> str:
     error = record.exc_info[1]
     frames = traceback.extract_tb(error.__traceback__)[-4:]
     places = " < ".join(f"{f.filename.rpartition('/')[2]}:{f.lineno} {f.name}" for f in reversed(frames))
-    return _one_line(f"{type(error).__name__}: {error} at {places}")
+    return one_line(f"{type(error).__name__}: {error} at {places}")
 
 
 class Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         trace = _trace(record)
-        return f"{when} {record.levelname} {_one_line(record.getMessage())}{f' [{trace}]' if trace else ''}"
+        return f"{when} {record.levelname} {one_line(record.getMessage())}{f' [{trace}]' if trace else ''}"
 
 
 class Json(logging.Formatter):
@@ -82,7 +82,7 @@ class Json(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _one_line(record.getMessage()),
+            "message": one_line(record.getMessage()),
             **_fields(record),
         }
         if trace := _trace(record):

@@ -26,7 +26,12 @@ HANGING = 4  # times `concurrency`: threads that may hang before no more are sta
 PAUSE = 1.0  # seconds between two cycles when one took longer than the interval
 
 _BY_NAME = {metric.name: metric for metric in m.ALL}
-_SEVERITY = {Verdict.FAILED: logging.ERROR, Verdict.UNKNOWN: logging.WARNING, Verdict.VERIFIED: logging.INFO}
+# Errors are the exporter's own; a verdict is at most a warning.
+_SEVERITY = {
+    Verdict.FAILED: logging.WARNING,
+    Verdict.UNKNOWN: logging.WARNING,
+    Verdict.VERIFIED: logging.INFO,
+}
 
 
 def own(prefix: str, name: str) -> m.Metric:
@@ -63,16 +68,17 @@ class Loop:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
-        cycled: Callable[[], None] = lambda: None,
     ) -> None:
         self.subject = subject
         self.instruments = instruments
         self.settings = settings
         self.stop = threading.Event() if stop is None else stop
         self.ready = threading.Event()  # after the first cycle
-        self._clock, self._monotonic, self._chance, self._cycled = clock, monotonic, chance, cycled
+        self.cycled: Callable[[], None] = lambda: None  # called at the end of each cycle
+        self._clock, self._monotonic, self._chance = clock, monotonic, chance
         self._wake = threading.Event()
         self._lock = threading.Lock()
+        self._names: frozenset[str] = frozenset()
         self._findings: dict[str, tuple[Finding, ...]] = {}
         self._known: dict[str, float] = {}  # when each target last had verdicts only
         self._running: dict[str, _Run] = {}
@@ -85,6 +91,10 @@ class Loop:
         with self._lock:
             return [finding for found in self._findings.values() for finding in found]
 
+    def knows(self, target: str) -> bool:
+        """Is it the name of a target, as the newest cycle lists them?"""
+        return target in self._names
+
     def replace(self, subject: Subject, settings: Common) -> None:
         """Go on with another configuration. The cycle under way starts no more checks."""
         with self._lock:
@@ -93,10 +103,14 @@ class Loop:
             dropped[0].close()
         self._wake.set()
 
-    def halt(self) -> None:
-        """Let `run` return at once, whatever checks do."""
+    def halt(self, grace: float) -> bool:
+        """Let `run` return at once, whatever checks do. Waits `grace` seconds for them; did all end?"""
         self.stop.set()
         self._wake.set()
+        ends = self._monotonic() + grace
+        with self._lock:
+            running = [run for run in self._running.values() if not run.given_up]
+        return all(run.done.wait(max(0.0, ends - self._monotonic())) for run in running)
 
     def check_now(self, target: str, seconds: float) -> tuple[Finding, ...] | None:
         """Check one target outside the cycle, or wait for its check under way; None when that takes too long."""
@@ -145,11 +159,12 @@ class Loop:
 
     def _ended(self) -> None:
         self.ready.set()
-        self._cycled()
+        self.cycled()
 
     def _targets(self) -> list[str]:
         """What to check, longest without a verdict first. Forgets what is no longer configured."""
         targets = list(dict.fromkeys(self.subject.targets()))
+        self._names = frozenset(targets)
         with self._lock:
             gone = (self._findings.keys() | self._known.keys()) - set(targets)
             for target in gone:
