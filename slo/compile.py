@@ -10,9 +10,10 @@ import dashboards
 from alerts import alertmanager, promtests, render
 from alerts.recording import Timing, budget_labels
 from alerts.rules import policies, rule_files
+from dashboards import Dashboard
 from slo import chart, contents
-from slo.artifact import Output
-from slo.chart import Content
+from slo.artifact import Output, RuleFile
+from slo.chart import Board, Content
 from slo.model import Stack
 from slo.quantity import Duration, shortest
 
@@ -37,42 +38,52 @@ class Config:
 def compile_stack(stack: Stack, config: Config | None = None) -> tuple[Output, ...]:
     """All outputs, sorted by path. Same stack and config, same bytes."""
     config = config or Config()
-    timing = config.timing
-    outputs = sorted(
-        (*_outputs(stack, timing), *chart.build(chart_content(stack, config))), key=lambda o: o.path
-    )
-    return (*outputs, Output(MANIFEST, _manifest(stack, timing, [o.path for o in outputs])))
+    compiled = _compile(stack, config.timing)
+    outputs = sorted((*_outputs(compiled), *chart.build(_chart(compiled, config))), key=lambda o: o.path)
+    return (*outputs, Output(MANIFEST, _manifest(stack, config.timing, [o.path for o in outputs])))
 
 
-def _outputs(stack: Stack, timing: Timing) -> Iterator[Output]:
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    stack: Stack
+    timing: Timing
+    files: tuple[RuleFile, ...]
+    rules: Mapping[str, str]
+    routing: str
+    dashboards: tuple[Dashboard, ...]
+
+
+def _compile(stack: Stack, timing: Timing) -> _Compiled:
     files = rule_files(stack, timing)
-    for file in files:
-        text = render.rule_file(file)
-        yield Output(f"prometheus/{file.name}.yaml", text)
-        yield Output(
-            f"prometheus-operator/{file.name}.yaml", render.prometheus_rule(file.name, text, stack.name)
-        )
-    yield Output("alertmanager/alertmanager.yaml", alertmanager.config(stack))
-    for dashboard in dashboards.build(stack, timing):
+    rules = {f.name: render.rule_file(f) for f in files}
+    return _Compiled(stack, timing, files, rules, alertmanager.config(stack), dashboards.build(stack, timing))
+
+
+def _outputs(c: _Compiled) -> Iterator[Output]:
+    for name, text in c.rules.items():
+        yield Output(f"prometheus/{name}.yaml", text)
+        yield Output(f"prometheus-operator/{name}.yaml", render.prometheus_rule(name, text, c.stack.name))
+    yield Output("alertmanager/alertmanager.yaml", c.routing)
+    for dashboard in c.dashboards:
         yield Output(f"grafana/{dashboard.file}.json", dashboard.pretty())
-    for name, text in promtests.tests(stack, files, timing):
+    for name, text in promtests.tests(c.stack, c.files, c.timing):
         yield Output(f"tests/{name}.yaml", text)
 
 
-def chart_content(stack: Stack, config: Config) -> Content:
-    """What the stack's chart holds; where the stack has modes, the differences of the others too."""
-    whole = _content(stack, config.timing)
+def _chart(compiled: _Compiled, config: Config) -> Content:
+    """What the stack's chart holds; where the stack has modes, what the others have otherwise too."""
+    own = _content(compiled)
     mode, *others = config.modes or [""]
     variants = {
-        other: contents.variant(whole, _content(config.modes[other], config.timing)) for other in others
+        other: contents.variant(own, _content(_compile(config.modes[other], config.timing)))
+        for other in others
     }
-    return replace(whole, mode=mode, variants=variants)
+    return replace(own, mode=mode, variants=variants)
 
 
-def _content(stack: Stack, timing: Timing) -> Content:
-    files = rule_files(stack, timing)
-    texts = {f.name: render.rule_file(f) for f in files}
-    return contents.content(stack, timing, files, texts, alertmanager.config(stack))
+def _content(c: _Compiled) -> Content:
+    boards = [Board(d.uid, f"{d.file}.json", d.title, d.folder, d.compact()) for d in c.dashboards]
+    return contents.content(c.stack, c.timing, c.files, c.rules, c.routing, boards)
 
 
 def _manifest(stack: Stack, timing: Timing, paths: list[str]) -> str:

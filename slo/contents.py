@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from alerts.recording import Timing
 from alerts.rules import alert_file_name, policies
 from slo import names, promql
 from slo.artifact import Rule, RuleFile
-from slo.chart import Board, Content, Variant
+from slo.chart import Board, Content, Probing, Variant
 from slo.errors import OutputError
 from slo.model import Stack
 
@@ -40,8 +41,9 @@ def content(
         severities=tuple(dict.fromkeys(stack.severities.values())),
         owners=tuple(sorted({s.owner for s in stack.all_services})),
         alertmanager=alertmanager,
+        scrape=f"{timing.base // 4}s",
         boards=tuple(boards),
-        probes=_probes(files),
+        probing=_probing(files),
         exporters={str(name): job for name, job in stack.chart.exporters.items()},
     )
 
@@ -62,19 +64,18 @@ def _channels(rule: Rule) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _probes(files: Sequence[RuleFile]) -> tuple[str, ...]:
-    """What rules expect the blackbox exporter to probe, by the value of the label that tells targets apart."""
-    found = {
-        m.value
-        for f in files
-        for g in f.groups
-        for r in g.rules
-        for s in _selectors(r, PROBE)
-        if s.metric == PROBE
-        for m in s.matchers
-        if m.op == "=" and m.name not in ("job", "instance")
-    }
-    return tuple(sorted(found))
+def _probing(files: Sequence[RuleFile]) -> Probing:
+    """What rules read of the blackbox exporter. It is asked one way: one job, one label for the target."""
+    read = [
+        s for f in files for g in f.groups for r in g.rules for s in _selectors(r, PROBE) if s.metric == PROBE
+    ]
+    jobs = [m.value for s in read for m in s.matchers if (m.name, m.op) == ("job", "=")]
+    known = [m for s in read for m in s.matchers if m.op == "=" and m.name not in ("job", "instance")]
+    label = Counter(m.name for m in known).most_common(1)
+    if not label:
+        return Probing()
+    name = label[0][0]
+    return Probing((*jobs, "blackbox")[0], name, tuple(sorted({m.value for m in known if m.name == name})))
 
 
 def variant(default: Content, other: Content) -> Variant:

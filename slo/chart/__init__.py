@@ -1,6 +1,6 @@
 """The Helm backend: a chart of a stack's rules, dashboards, Alertmanager configuration and exporters."""
 
 from slo.chart.build import build
-from slo.chart.content import Board, Content, Variant
+from slo.chart.content import Board, Content, Probing, Variant
 
-__all__ = ["Board", "Content", "Variant", "build"]
+__all__ = ["Board", "Content", "Probing", "Variant", "build"]

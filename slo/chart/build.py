@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib import resources
 
 from slo.artifact import HEADER, Output
-from slo.chart import options, values
+from slo.chart import examples, options, readme, routing, running, values
 from slo.chart.content import Content
 
 _IGNORED = "# Not part of the packed chart.\n.git/\nci/\n*.tgz\n"
@@ -22,14 +22,20 @@ def build(content: Content) -> Iterator[Output]:
 
 def _files(content: Content) -> Iterator[tuple[str, str]]:
     tree = options.tree(content)
+    title = f"Values of {content.name}"
     yield "Chart.yaml", _chart(content)
     yield ".helmignore", _IGNORED
     yield "values.yaml", HEADER + values.document(tree)
     yield (
         "values.schema.json",
-        values.schema(tree, f"Values of {content.name}", options.definitions(content)),
+        values.schema(tree, title, options.definitions(content)),
     )
+    yield "README.md", readme.readme(content, tree)
+    for name, text in examples.files(content).items():
+        yield f"ci/{name}-values.yaml", text
     yield "files/index.json", _index(content)
+    yield "files/alertmanager.yaml", content.alertmanager
+    yield "files/alertmanagerconfig.json", routing.alertmanager_config(content.alertmanager, content.stack)
     for name, text in content.rules.items():
         yield f"files/rules/{name}.yaml", text
     for board in content.boards:
@@ -61,6 +67,7 @@ def _index(content: Content) -> str:
         "shared": list(content.shared),
         "slos": dict(content.slos),
         "channels": {name: list(read) for name, read in content.alerts.items() if read},
+        "exporters": [{"name": name, "state": running.state(name)} for name in content.exporters],
         "dashboards": [{"uid": b.uid, "file": b.file, "folder": b.folder} for b in content.boards],
     }
     return json.dumps(index, indent=1, ensure_ascii=False) + "\n"
@@ -68,10 +75,14 @@ def _index(content: Content) -> str:
 
 def _templates(content: Content) -> Iterator[tuple[str, str]]:
     """The templates; what they define is named after the chart, as two charts may have one parent."""
-    folder = resources.files("slo.chart") / "templates"
-    for file in sorted(folder.iterdir(), key=lambda f: f.name):
-        text = file.read_text(encoding="utf-8")
-        yield (
-            f"templates/{file.name}",
-            text.replace("CHART.", f"{content.name}.").replace("STACK", content.stack),
-        )
+    wanted = {
+        "": True,
+        "exporters": content.exporters,
+        "probes": content.exporters or content.probing.targets,
+    }
+    root = resources.files("slo.chart") / "templates"
+    for name in (n for n, needed in wanted.items() if needed):
+        for file in sorted((root / name).iterdir(), key=lambda f: f.name):
+            if file.is_file():
+                text = file.read_text(encoding="utf-8").replace("CHART.", f"{content.name}.")
+                yield f"templates/{name}/{file.name}".replace("//", "/"), text.replace("STACK", content.stack)

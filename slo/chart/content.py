@@ -26,13 +26,22 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Probing:
+    """What rules expect of the blackbox exporter: its job, the label that tells targets apart, and their names."""
+
+    job: str = "blackbox"
+    label: str = "target"
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """A stack, ready to be packed.
 
     `rules` are rule files by name. `alerts` are all alert names, each with the channels it reads where it reads
     some only. `slos` tells for each SLO the rule file that holds its alerts; `shared` are the alerts that SLOs
-    share, `budget` the record that knows every SLO. `probes` are the values of the probe's target label that rules ask for. `exporters` maps each exporter
-    to the job it is scraped as. `variants` are other modes of the object store, by name; `mode` is the default's.
+    share, `budget` the record that knows every SLO. `exporters` maps each exporter to the job it is scraped as.
+    `scrape` is the interval that the rules are made for. `variants` are other modes of the object store, by name; `mode` is the default's.
     """
 
     name: str
@@ -47,8 +56,9 @@ class Content:
     severities: tuple[str, ...]
     owners: tuple[str, ...]
     alertmanager: str
+    scrape: str
     boards: tuple[Board, ...] = ()
-    probes: tuple[str, ...] = ()
+    probing: Probing = Probing()
     exporters: Mapping[str, str] = field(default_factory=dict)
     mode: str = ""
     variants: Mapping[str, Variant] = field(default_factory=dict)

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from slo.chart import routing, running
 from slo.chart.content import Content
-from slo.chart.values import DURATION, STRINGS, Node, Schema, Section, flag, free, keyed, strings, text, whole
+from slo.chart.values import (
+    DURATION,
+    STRINGS,
+    Node,
+    Schema,
+    Section,
+    flag,
+    free,
+    items,
+    keyed,
+    strings,
+    text,
+    whole,
+)
 
 CHANNELS = ("edge", "stable", "lts")
 _OVERRIDE = {"$ref": "#/definitions/override"}
@@ -17,7 +31,19 @@ def tree(content: Content) -> dict[str, Node]:
     return {
         **_names(content),
         **_rules(content),
-        "dashboards": _dashboards(),
+        "dashboards": _dashboards(content),
+        "alertmanager": _alertmanager(content),
+        **_running(content),
+    }
+
+
+def _running(content: Content) -> dict[str, Node]:
+    if not content.exporters and not content.probing.targets:
+        return {}
+    return {
+        "monitors": running.monitors(content.scrape),
+        "blackbox": running.blackbox(content.probing),
+        **({"exporters": running.exporters(content)} if content.exporters else {}),
     }
 
 
@@ -120,7 +146,7 @@ def _rules(content: Content) -> dict[str, Node]:
     }  # fmt: skip
 
 
-def _dashboards() -> Section:
+def _dashboards(content: Content) -> Section:
     operator = Section(
         "GrafanaDashboard objects for the Grafana operator, which read the ConfigMaps.",
         {
@@ -141,8 +167,36 @@ def _dashboards() -> Section:
             "labelValue": text("Its value.", "1"),
             "folderAnnotation": text("The annotation that names the folder; the sidecar's folderAnnotation must be the same.", "grafana_folder"),
             "folder": text("The folder. Empty: each dashboard's own."),
+            "exclude": items("Dashboards to leave out, by uid: those that another chart installs already.", {"enum": [b.uid for b in content.boards]}),
             "labels": strings("More labels."),
             "annotations": strings("More annotations."),
             "operator": operator,
+        },
+    )  # fmt: skip
+
+
+def _alertmanager(content: Content) -> Section:
+    names = routing.receivers(content.alertmanager)
+    example = (
+        f"{names[1]}:\n  pagerduty_configs:\n    - routing_key_file: /etc/alertmanager/secrets/pager/key\n"
+    )
+    return Section(
+        "Who is told: routes by owner and severity, and what silences what.",
+        {
+            "kind": text(
+                "secret: Alertmanager's whole configuration, for the operator's configSecret or a mount; "
+                "alertmanagerConfig: an object that joins the configuration of others; none: neither.",
+                "secret", one_of=("secret", "alertmanagerConfig", "none"),
+            ),
+            "apiVersion": text("The AlertmanagerConfig's API.", "monitoring.coreos.com/v1alpha1", pattern=_API_VERSION),
+            "namespace": text("The object's namespace. Empty: the release's."),
+            "labels": strings("Labels, such as those that Alertmanager's alertmanagerConfigSelector asks for."),
+            "annotations": strings("Annotations."),
+            "global": free("Alertmanager's global settings, for kind secret. Secrets by file only."),
+            "receivers": keyed(
+                "Settings of the receivers, by name, in the words of the chosen kind: Alertmanager's own with "
+                "secrets by file, or the operator's with references to Secrets. Without any, nobody is told.",
+                names, {"type": "object"}, example,
+            ),
         },
     )  # fmt: skip

@@ -1,0 +1,28 @@
+{{/* root: the service account of the exporters. */}}
+{{- define "stella-slo.serviceAccount" -}}
+{{- .root.Values.exporters.serviceAccount.name | default (include "stella-slo.part" (dict "root" .root "part" "exporters")) -}}
+{{- end -}}
+
+{{/* image: registry/repository@digest; a tag counts only where there is no digest. */}}
+{{- define "stella-slo.image" -}}
+{{- $name := .repository -}}
+{{- with .registry -}}{{- $name = printf "%s/%s" (trimSuffix "/" .) $name -}}{{- end -}}
+{{- if .digest -}}
+{{- printf "%s@%s" $name .digest -}}
+{{- else if .tag -}}
+{{- printf "%s:%s" $name .tag -}}
+{{- else -}}
+{{- fail "exporters.image.digest is empty: images are pulled by digest only; set it to the sha256:... of the release manifest (or exporters.image.tag, for development)" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* root, name, settings: the configuration of one exporter. Where it listens and keeps its state is the chart's to say. */}}
+{{- define "stella-slo.config" -}}
+{{- $config := .settings.config -}}
+{{- if not $config -}}
+{{- fail (printf "exporters.%s.config is empty: say what the exporter is to check, or name a ConfigMap in exporters.%s.existingConfigMap" .name .name) -}}
+{{- end -}}
+{{- $owned := dict "listen" ":9464" -}}
+{{- with .settings.persistence -}}{{- $_ := set $owned "state" $.state -}}{{- end -}}
+{{- toYaml (mergeOverwrite (deepCopy $config) $owned) -}}
+{{- end -}}
