@@ -239,8 +239,36 @@ def _labels(node: Any) -> set[str] | None:
             return set()
         return set(modifier.labels) if modifier.type == pp.AggModifierType.By else None
     if isinstance(node, pp.BinaryExpr):
-        left = _labels(node.lhs)
-        return left if isinstance(node.rhs, pp.NumberLiteral) or str(node.op) in ("and", "unless") else None
-    if isinstance(node, pp.Call) and node.func.name in ("time", "vector"):
-        return set()
+        return _joined(node)
+    if isinstance(node, pp.Call):
+        if node.func.name in ("time", "vector", "scalar"):
+            return set()
+        return _labels(node.args[0]) if node.func.name in _KEEP_LABELS else None
     return None
+
+
+_KEEP_LABELS = frozenset(
+    {"abs", "ceil", "floor", "round", "clamp", "clamp_min", "clamp_max", "sqrt", "ln", "exp"}
+)
+
+
+def _joined(node: pp.BinaryExpr) -> set[str] | None:
+    """Of a scalar and a vector the vector's; of two vectors what both sides and their matching leave."""
+    left, right = _labels(node.lhs), _labels(node.rhs)
+    if str(node.op) in ("and", "unless") or _scalar(node.rhs):
+        return left
+    if _scalar(node.lhs):
+        return right
+    if left is None or right is None:
+        return None
+    return left | right if str(node.op) == "or" else left & right if left != right else left
+
+
+def _scalar(node: Any) -> bool:
+    if isinstance(node, pp.ParenExpr):
+        return _scalar(node.expr)
+    if isinstance(node, pp.BinaryExpr):
+        return _scalar(node.lhs) and _scalar(node.rhs)
+    return isinstance(node, pp.NumberLiteral) or (
+        isinstance(node, pp.Call) and node.func.name in ("time", "scalar")
+    )

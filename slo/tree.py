@@ -93,6 +93,14 @@ def write(folder: Path, outputs: tuple[Output, ...]) -> Drift:
     return drift
 
 
+def write_text(path: Path, text: str) -> None:
+    """One file that a person named; OutputError when it cannot be written."""
+    try:
+        _replace(path, text)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from None
+
+
 def _claiming(manifest: str, stale: tuple[str, ...]) -> str:
     data = json.loads(manifest)
     data["files"] += stale

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 import slo.cli.budget
-import slo.cli.definitions  # noqa: F401 - registers its commands
+import slo.cli.definitions
+import slo.cli.gate  # noqa: F401 - registers its commands
 from slo.cli.options import USAGE, app
 from slo.errors import SLOError
 

@@ -8,10 +8,12 @@ import os
 import shlex
 import sys
 from contextlib import nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
@@ -258,9 +260,20 @@ def init(
     )
 
 
-@app.command()
-def schema() -> None:
-    """Print the JSON Schema of the metric map that --metrics reads."""
-    from slo.catalog.metrics import Metrics as Map
+class Kind(StrEnum):
+    metrics = "metrics"
+    policy = "policy"
 
-    print(json.dumps(Map.model_json_schema(), indent=2, ensure_ascii=False))
+
+@app.command()
+def schema(
+    kind: Annotated[
+        Kind, typer.Argument(help="metrics: the map that --metrics reads; policy: the gate's policy.")
+    ] = Kind.metrics,
+) -> None:
+    """Print the JSON Schema of a file that people write: the metric map, or the gate's policy."""
+    from slo.catalog.metrics import Metrics as Map
+    from slo.gate.policy import Policy
+
+    model: type[BaseModel] = Map if kind is Kind.metrics else Policy
+    print(json.dumps(model.model_json_schema(), indent=2, ensure_ascii=False))
