@@ -5,7 +5,7 @@ A number that is not there is None: "unknown" is shown as unknown, never as 0 or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
@@ -140,14 +140,21 @@ def period_seconds(window: Window, at: datetime) -> Decimal:
     return Decimal(int((period_end(window, at) - period_start(window, at)).total_seconds()))
 
 
-def read(prometheus: Prometheus, stack: Stack, at: float) -> list[Status]:
+def firing(prometheus: Prometheus, stack: Stack, at: float) -> list[Sample]:
+    """Every alert of the stack that fires, of SLOs and of monitors."""
+    return prometheus.query(sel("ALERTS", alertstate="firing", stack=stack.name), at)
+
+
+def read(
+    prometheus: Prometheus, stack: Stack, at: float, alerts: Sequence[Sample] | None = None
+) -> list[Status]:
     """The status of every SLO of the stack, worst first. QueryError when Prometheus cannot be asked.
 
     An SLO that nothing was recorded of has one status with a note that says so.
     """
     recorded = prometheus.query(sel("", __name__="~" + promql.any_of(_READ), stack=stack.name), at)
     ages = prometheus.query(f"time() - timestamp({sel(names.REMAINING, stack=stack.name)})", at)
-    alerts = prometheus.query(sel("ALERTS", alertstate="firing", stack=stack.name, slo="~.+"), at)
+    alerts = firing(prometheus, stack, at) if alerts is None else alerts
     rows = _rows(stack, recorded)
     for sample in recorded:
         row = rows.get(_key(stack, sample))

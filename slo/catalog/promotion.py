@@ -1,5 +1,7 @@
 """What one release must show before it is promoted: its own manifest, images and soak, as checks.
 
+They take the place of the checks of the same name, which judge whatever is newest on a channel.
+
 Each query yields 1 (passes), 0 (fails) or nothing (unknown): no record, or one too old to be a word on now.
 """
 
@@ -34,14 +36,14 @@ def _manifest(m: Metrics, version: str, source: str) -> Check:
         f"0 * max({match(r.info, channel=source)} unless {match(r.info, channel=source, version=version)})"
     )
     return Check(
-        name="release-manifest",
+        name="manifest-valid",
         title=f"The signature of the manifest of {version} on {source} is valid",
         query=f"(({valid} and {age} <= {seconds(r.unknown_age)}) and {this}) or {other}",
         description="The bundle exporter's last verdict on this version's manifest, no older than its bound.",
         remedy=f"Look at `slo-exporter bundle --once`: it must judge {version} on {source}, and verify its signature.",
         evidence=age,
         measures="age of the verdict",
-        unit="s",
+        unit="dtdurations",
     )
 
 
@@ -56,7 +58,7 @@ def _images(m: Metrics, digests: Sequence[str]) -> Check:
     good = f"count((({verdicts} == 1) and {fresh}) and {of_ours})"
     wanted = c.kinds * len(set(digests))
     return Check(
-        name="release-images",
+        name="images-verified",
         title=f"All {len(set(digests))} images of the release are verified by digest",
         query=f"0 * {bad} or clamp_max({good} >= {wanted}, 1)",
         description=f"Signature, SBOM and provenance of every image: {wanted} verdicts, each fresh and good.",
@@ -71,14 +73,14 @@ def _soak(m: Metrics, version: str, source: str) -> Check:
     age = f"time() - min({match(r.first_seen, channel=source, version=version)})"
     never = f"0 * count({match(r.first_seen, channel=source)})"
     return Check(
-        name="release-soak",
+        name="edge-soak",
         title=f"{version} has been on {source} for {r.soak}",
         query=f"({age} >= bool {seconds(r.soak)}) or {never}",
         description=f"Canaries run a version on {source} for {r.soak} before it becomes stable.",
         remedy="Wait, or release it through the hotfix lane.",
         evidence=age,
         measures="time on the channel",
-        unit="s",
+        unit="dtdurations",
     )
 
 
@@ -89,7 +91,7 @@ def _quiet(m: Metrics, stack: Stack) -> Check:
     pages = f"count(count by (alertname, slo, service) (count_over_time({page}[{soak}]))) or vector(0)"
     began = f"count(last_over_time({names.sel(names.CLOCK, stack=stack.name)}[6h] offset {soak}))"
     return Check(
-        name="release-soak-quiet",
+        name="soak-quiet",
         title=f"No page fired in the last {soak}",
         query=f"(({pages}) == bool 0) and on () {began}",
         description="A page during the soak is a reason not to hand the release on.",

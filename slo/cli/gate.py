@@ -32,6 +32,9 @@ from slo.gate.verdict import Outcome, Result, Verdict
 from slo.model import Stack
 from slo.tree import write_text
 
+# Checks of the dashboard that sum up what the gate judges one by one: each SLO by its bounds, each page by its name.
+_JUDGED_APART = frozenset({"budgets-left", "alerts-quiet"})
+
 if TYPE_CHECKING:
     from exporters.bundle.manifest import Release
 
@@ -113,14 +116,16 @@ def policy() -> None:
 def _checks(
     stack: Stack, definitions: Path | None, metrics: Path | None, release: Release, source: str
 ) -> tuple[Check, ...]:
-    """The stack's own checks, and for the Stella Ops catalogue those of this release."""
+    """The stack's own checks; for the Stella Ops catalogue those of this release take the place of their namesakes."""
+    checks = {c.name: c for c in stack.checks if c.name not in _JUDGED_APART}
     if definitions is not None:
-        return stack.checks
+        return tuple(checks.values())
     from slo.catalog.metrics import load_metrics
     from slo.catalog.promotion import release_checks
 
     digests = [c.image.digest for c in release.components]
-    return (*stack.checks, *release_checks(load_metrics(metrics), stack, release.seen_as, digests, source))
+    own = release_checks(load_metrics(metrics), stack, release.seen_as, digests, source)
+    return tuple((checks | {c.name: c for c in own}).values())
 
 
 def _print(verdict: Verdict, form: Form, manifest: str, everything: bool) -> None:

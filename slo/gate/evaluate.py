@@ -19,6 +19,7 @@ from slo.quantity import Duration, shortest
 from slo.status import Status, percent
 
 SLOS = "error budgets"
+PAGES = "alerts"
 RELEASE = "release"
 SERVER = "prometheus"
 
@@ -50,8 +51,11 @@ def judge(
     """
     transition = policy.transition(candidate.source, candidate.target, policy_name)
     try:
+        alerts = status.firing(prometheus, stack, at)
+        rows = status.read(prometheus, stack, at, alerts)
         results = [
-            *_slos(status.read(prometheus, stack, at), transition, at),
+            *_slos(rows, transition, at),
+            *(_pages(stack, alerts, rows, at) if transition.pages else ()),
             *_checks(prometheus, checks, at),
         ]
         results = [*_server(prometheus, policy), *_doubted(results, prometheus.warnings)]
@@ -73,8 +77,8 @@ def _order(result: Result) -> tuple[int, str, str]:
 
 
 def _wanted(result: Result, transition: Transition) -> bool:
-    """Budgets are chosen by the policy's `budgets`, the server's own results always count."""
-    return result.group in (SLOS, SERVER) or any(fnmatchcase(result.check, g) for g in transition.checks)
+    """Checks are chosen by their names; budgets and pages by settings of their own, and the server always counts."""
+    return result.group != RELEASE or any(fnmatchcase(result.check, g) for g in transition.checks)
 
 
 # ---- the server -------------------------------------------------------------------------------------------------
@@ -159,10 +163,31 @@ def _bounds(row: Status, rule: Budgets, time: str) -> Iterator[tuple[str, Eviden
             (f"burns {value} as fast as it may over {window} (at most {shortest(most)}x)" if over else ""),
             evidence,
         )
-    if rule.pages:
-        fires = names.PAGE in row.firing
-        query = names.sel("ALERTS", alertname=names.PAGE, slo=row.slo, alertstate="firing")
-        yield ("pages now" if fires else ""), Evidence(query, names.PAGE if fires else "none", "none", time)
+
+
+# ---- pages ------------------------------------------------------------------------------------------------------
+
+
+def _pages(stack: Stack, alerts: Sequence[Sample], rows: Sequence[Status], at: float) -> Iterator[Result]:
+    """Each alert that pages is a failed check. That none does is known only while the rules are evaluated."""
+    time, severity = datetime.fromtimestamp(at, UTC).isoformat(), stack.severities["page"]
+    query = names.sel("ALERTS", alertstate="firing", severity=severity, stack=stack.name)
+    paging = sorted({_alert(a) for a in alerts if a.labels.get("severity") == severity})
+    for name in paging:
+        yield Result(f"page/{name}", PAGES, Outcome.FAILED, f"{name.replace('/', ' of ')} pages now.",
+                     (Evidence(query, name, "none", time),), "Settle it first; its runbook says how.")  # fmt: skip
+    if not paging and any(row.known for row in rows):
+        yield Result(
+            "page", PAGES, Outcome.PASSED, "No alert pages.", (Evidence(query, "none", "none", time),)
+        )
+    elif not paging:
+        yield Result("page", PAGES, Outcome.UNKNOWN, "No alert pages, but no rule was evaluated lately either.",
+                     (Evidence(query, "", "none", time),), "See whether Prometheus evaluates the rules.")  # fmt: skip
+
+
+def _alert(sample: Sample) -> str:
+    about = sample.labels.get("slo") or sample.labels.get("service", "")
+    return sample.labels.get("alertname", "?") + (f"/{about}" if about else "")
 
 
 # ---- checks -----------------------------------------------------------------------------------------------------
@@ -199,9 +224,7 @@ def _check(check: Check, verdict: Sample | None, evidence: Sample | None, at: fl
                       check.remedy)  # fmt: skip
     if value == 1:
         return Result(check.name, RELEASE, Outcome.PASSED, f"{check.title}: yes ({what}).", proof)
-    return Result(
-        check.name, RELEASE, Outcome.FAILED, f"{check.title}: no ({what}).", proof, check.remedy
-    )
+    return Result(check.name, RELEASE, Outcome.FAILED, f"{check.title}: no ({what}).", proof, check.remedy)
 
 
 def measured(value: Decimal, unit: str) -> str:

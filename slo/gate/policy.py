@@ -56,7 +56,6 @@ class Budgets(_Part):
     select: Mapping[Literal["slo", "service", "owner", "tier", "window"], str] = {}
     least_left: Annotated[Decimal, BeforeValidator(_share)] | None = None
     most_burn: Mapping[BurnWindow, Annotated[Decimal, BeforeValidator(_rate)]] = {}
-    pages: bool = True  # a firing page blocks
     measured: bool = True  # an SLO that nothing is known of is unknown, not ignored
 
     def matches(self, labels: Mapping[str, str]) -> bool:
@@ -64,11 +63,15 @@ class Budgets(_Part):
 
 
 class Transition(_Part):
-    """From one channel to another. `checks` are globs on names of checks; `waive` says why one is not asked for."""
+    """From one channel to another. `checks` are globs on names of checks; `waive` says why one is not asked for.
+
+    With `pages` every alert that pages now is a failed check of its own.
+    """
 
     source: Annotated[str, Field(alias="from", min_length=1)]
     target: Annotated[str, Field(alias="to", min_length=1)]
     budgets: tuple[Budgets, ...] = ()
+    pages: bool = True
     checks: tuple[str, ...] = ("*",)
     waive: Mapping[str, REASON] = {}
     unknown: Literal["block", "pass"] = "block"

@@ -69,7 +69,9 @@ class Server:
             held = self.checks if "bool" in query else self.evidence
             return [({"check": c}, held[c]) for c in asked if c in held]
         if query.startswith("ALERTS"):
-            return [({"alertname": names.PAGE, "slo": slo}, "1") for slo in self.pages]
+            return [
+                ({"alertname": names.PAGE, "severity": "critical", "slo": slo}, "1") for slo in self.pages
+            ]
         if query.startswith("time()"):
             return [({"slo": slo}, self.age) for slo in self.left]
         return [
@@ -119,7 +121,10 @@ BLOCKS = {
     "a burn above the bound": (
         Server(burn="0.0061"), "budget/api-reads", "api-reads burns 6.1x as fast as it may over 1h (at most 6x).",
     ),
-    "a page": (Server(pages=("api-reads",)), "budget/api-reads", "api-reads pages now."),
+    "a page": (
+        Server(pages=("api-reads",)), "page/SLOErrorBudgetBurnFast/api-reads",
+        "SLOErrorBudgetBurnFast of api-reads pages now.",
+    ),
     "a failed check": (
         Server(checks={"backup-age": "0"}, evidence={"backup-age": "90000"}), "backup-age",
         "The last backup is less than 24 h old: no (age: 1d 1h).",
@@ -142,6 +147,7 @@ def test_it_blocks_with_the_right_sentence(name: str) -> None:
 UNKNOWN = {
     "an SLO without records": (Server(left={"api-reads": "1"}), "budget/api-writes"),
     "records that are too old": (Server(age="3600"), "budget/api-reads"),
+    "no page, and no rule either": (Server(age="3600"), "page"),
     "a record that is NaN": (Server(left={"api-reads": "NaN", "api-writes": "1"}), "budget/api-reads"),
     "a check without an answer": (Server(checks={}), "backup-age"),
     "a check that is NaN": (Server(checks={"backup-age": "NaN"}), "backup-age"),
@@ -222,7 +228,7 @@ def test_an_expired_override_is_told() -> None:
 def test_the_hotfix_lane_asks_less() -> None:
     """Its checks are globs, and it need not ask for budgets."""
     server = Server(left={"api-reads": "-3", "api-writes": "-3"}, checks={})
-    found = verdict(server, {"budgets": [], "checks": ["manifest-*"]})
+    found = verdict(server, {"budgets": [], "pages": False, "checks": ["manifest-*"]})
     assert found.results == ()
     assert found.decision is Decision.UNKNOWN
 
