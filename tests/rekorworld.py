@@ -43,10 +43,20 @@ class World:
         self.config["logs"].append({**settings, **keys, **more})
         if log.tree is None:
             self.serve(log, f"{name}.example")
+        else:
+            self.serve_api(logkit.Api(log), f"{name}.example")
         return self
 
     def serve(self, log: logkit.Log, host: str = "main.example", size: int | None = None) -> None:
         self.hosts[host] = log.files(size)
+
+    def serve_api(self, api: logkit.Api, host: str = "main.example") -> logkit.Api:
+        def answer(request: httpx.Request) -> Answer:
+            found = api(request.url.path, dict(request.url.params))
+            return 404 if found is None else json.dumps(found).encode()
+
+        self.hosts[host] = answer
+        return api
 
     def exporter(self) -> World:
         path = self.folder / "config.yaml"

@@ -171,10 +171,11 @@ class Config(Common):
     logs: tuple[Log, ...] = Field(min_length=1)
     """The logs."""
 
-    @model_validator(mode="after")
-    def _names(self) -> Config:
-        names = [name for log in self.logs for name in (log.name, *(m.name for m in log.mirrors))]
+    @field_validator("logs")
+    @classmethod
+    def _names(cls, logs: tuple[Log, ...]) -> tuple[Log, ...]:
+        names = [name for log in logs for name in (log.name, *(m.name for m in log.mirrors))]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two logs or mirrors have the name {name}: give each its own")
-        return self
+        return logs
