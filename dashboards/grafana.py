@@ -12,11 +12,12 @@ from typing import Any
 import grafanalib.core as G
 
 from dashboards import fields
+from dashboards.annotations import annotation, built_in
 from dashboards.fields import JSON, PALETTE
 from dashboards.layout import Place, Row, rows
 from dashboards.normalise import normalise, plain
 from slo import promql
-from slo.board import Board, Link, Mark, Panel, Query, Variable
+from slo.board import Board, Link, Panel, Query, Variable
 
 SCHEMA_VERSION = 41  # what kube-prometheus-stack ships; 42 is the last of the v1 API
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -62,7 +63,7 @@ def render(board: Board, pace: Pace, tags: tuple[str, ...]) -> JSON:
         refresh="1m",
         time=G.Time(f"now-{board.span}", "now"),
         timePicker=G.TimePicker(["30s", "1m", "5m", "15m", "1h"], []),
-        annotations=G.Annotations([_built_in(), *(_mark(m, pace) for m in board.marks)]),
+        annotations=G.Annotations([built_in(), *(annotation(m, SOURCE, pace.recorded) for m in board.marks)]),
         templating=G.Templating([_source(), *(_variable(v) for v in board.variables)]),
         links=[_siblings()],
         panels=[p for row in rows(board.sections) for p in _row(row, pace)],
@@ -98,7 +99,7 @@ def _grid(place: Place) -> Any:
     return G.GridPos(h=place.h, w=place.w, x=place.x, y=place.y)
 
 
-# Variables and annotations
+# Variables
 
 
 def _source() -> Any:
@@ -131,31 +132,6 @@ def _variable(variable: Variable) -> Any:
             else {"selected": True, "text": text, "value": value}
         )
     return template
-
-
-def _built_in() -> JSON:
-    """Grafana's own entry, without which it adds one and finds the dashboard changed."""
-    return {
-        "builtIn": 1,
-        "datasource": {"type": "grafana", "uid": "-- Grafana --"},
-        "enable": True,
-        "hide": True,
-        "iconColor": "rgba(0, 211, 255, 1)",
-        "name": "Annotations & Alerts",
-        "type": "dashboard",
-    }
-
-
-def _mark(mark: Mark, pace: Pace) -> JSON:
-    return {
-        "datasource": SOURCE,
-        "enable": True,
-        "iconColor": PALETTE[mark.colour],
-        "name": mark.title,
-        "target": {"expr": mark.expr, "interval": f"{pace.recorded}s", "refId": "mark"},
-        "textFormat": mark.text,
-        "titleFormat": mark.title,
-    }
 
 
 # Panels

@@ -21,6 +21,7 @@ Severity: TypeAlias = Literal["page", "ticket", "info"]
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _ALERT = re.compile(r"[A-Z][A-Za-z0-9]*")
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+SEVERITIES: Mapping[Severity, str] = {"page": "critical", "ticket": "warning", "info": "info"}  # mixtool's
 ALERT_NAME_LIMIT = 40  # the limit of mixtool's lint
 RESERVED = frozenset({"stack", "slo", "service", "owner", "tier", "window", "base", "policy", "unit", "severity",
                       "component", "part", "month", "quarter", "alertname", "alertstate", "monitor", "le",
@@ -511,7 +512,7 @@ class Stack(Model):
     monitors: Annotated[tuple[Monitor, ...], BeforeValidator(_sequence)] = ()
     boards: Annotated[tuple[Board, ...], BeforeValidator(_sequence)] = ()
     checks: Annotated[tuple[Check, ...], BeforeValidator(_sequence)] = ()
-    severities: Mapping[Severity, str] = {"page": "critical", "ticket": "warning", "info": "info"}
+    severities: Mapping[Severity, str] = SEVERITIES
     dashboards: str = ""
     runbooks: str = ""
     description: str = ""

@@ -6,7 +6,9 @@ from importlib.metadata import version
 
 from slo import Chart, Stack, promql
 from slo.catalog import monitors, trust
+from slo.catalog.boards import boards
 from slo.catalog.metrics import Metrics, load_metrics
+from slo.catalog.readiness import STACK, checks
 from slo.catalog.sections import Storage
 from slo.catalog.services import services
 from slo.catalog.slos import slos
@@ -21,11 +23,14 @@ def stack(metrics: Metrics | None = None) -> Stack:
     """The stack "stella-ops" for one deployment; without a map, the blueprint's defaults."""
     m = Metrics() if metrics is None else metrics
     s = services(m)
+    gate = checks(m)
     return Stack(
-        name="stella-ops",
+        name=STACK,
         services=s.all(),
         slos=slos(m, s),
         monitors=(*monitors.monitors(m, s), *trust.monitors(m, s)),
+        boards=boards(m, gate),
+        checks=gate,
         runbooks=m.links.runbooks,
         dashboards=m.links.dashboards,
         description="Release, signing and scanning: what Stella Ops promises and watches.",

@@ -48,6 +48,7 @@ class Rekor(Model):
     consistent: Selector = field(exported.REKOR_CONSISTENT.name, exported.REKOR_CONSISTENT.help)
     last_check: Selector = field(exported.REKOR_LAST_CHECK.name, exported.REKOR_LAST_CHECK.help)
     rollbacks: Selector = field(exported.ROLLBACKS.name, exported.ROLLBACKS.help)
+    last_growth: Selector = field(exported.LAST_GROWTH.name, exported.LAST_GROWTH.help)
     split_views: Selector = field(exported.SPLIT_VIEWS.name, exported.SPLIT_VIEWS.help)
     timeouts: Bound = field("5", "Timeouts within 15 minutes above which a ticket is due.")
     unknown_age: Duration = field(
@@ -68,8 +69,13 @@ class Releases(Model):
     first_seen: Selector = field(exported.FIRST_SEEN.name, exported.FIRST_SEEN.help)
     reference: Selector = field(exported.REFERENCE_RESOLVABLE.name, exported.REFERENCE_RESOLVABLE.help)
     digest: Selector = field(exported.DIGEST_MATCH.name, exported.DIGEST_MATCH.help)
+    references_check: Selector = field(
+        exported.REFERENCES_LAST_CHECK.name, exported.REFERENCES_LAST_CHECK.help
+    )
     skew: Selector = field(exported.SKEW_VIOLATIONS.name, exported.SKEW_VIOLATIONS.help)
+    skew_check: Selector = field(exported.SKEW_LAST_CHECK.name, exported.SKEW_LAST_CHECK.help)
     kit: Selector = field(exported.KIT_VALID.name, exported.KIT_VALID.help)
+    kit_check: Selector = field(exported.KIT_LAST_CHECK.name, exported.KIT_LAST_CHECK.help)
     errors: Selector = field(exported.MANIFEST_ERRORS.name, exported.MANIFEST_ERRORS.help)
     unknown_age: Duration = field(
         Duration.parse("3h"), "How old a verdict may be before its age is a ticket."

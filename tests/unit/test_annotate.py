@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from given import API, monitor, slo, stack
 
-from alerts import annotate, health
+from alerts import health
 from alerts.monitors import alert
 from slo import Composite, Ratio, Uptime, links
 from slo.burn import resolve
