@@ -54,7 +54,7 @@ def calendar(release: Release) -> None:
         )
 
 
-def order(release: Release, newest: tuple[str, Seen] | None, now: float) -> None:
+def order(release: Release, newest: tuple[str, Seen] | None, withdrawn: frozenset[str], now: float) -> None:
     """Raises Refused for a manifest that is older than one that was valid: taken back, or replayed.
 
     CouldNotCheck when it is dated in our future: then either its date or our clock is wrong.
@@ -65,11 +65,15 @@ def order(release: Release, newest: tuple[str, Seen] | None, now: float) -> None
             f"the manifest is dated {_day(release.date)}, and this exporter's clock says "
             f"{_day(datetime.fromtimestamp(now, UTC))}: one of the two is wrong",
         )
+    if release.seen_as in withdrawn:
+        raise Refused(
+            "rollback", f"version {release.seen_as} was taken back, and it is still what the channel offers"
+        )
     if newest is None:
         return
-    version, seen = newest
-    if _seen(release, "", 0.0).age < seen.age:
-        when = f", dated {_day(datetime.fromtimestamp(seen.date, UTC))}," if seen.date is not None else ""
+    version, before = newest
+    if seen(release, "", now).age < before.age:
+        when = "" if before.date is None else f", dated {_day(datetime.fromtimestamp(before.date, UTC))},"
         raise Refused(
             "rollback",
             f"version {release.version} is older than {version}{when} which was valid here before: an old manifest "
@@ -77,14 +81,10 @@ def order(release: Release, newest: tuple[str, Seen] | None, now: float) -> None
         )
 
 
-def _seen(release: Release, sha256: str, now: float) -> Seen:
-    date = None if release.date is None else release.date.timestamp()
-    return Seen(now, date, sha256, release.version.order)
-
-
 def seen(release: Release, sha256: str, now: float) -> Seen:
     """What the history keeps of a valid manifest."""
-    return _seen(release, sha256, now)
+    date = None if release.date is None else release.date.timestamp()
+    return Seen(now, date, sha256, release.version.order)
 
 
 def cadence(release: Release, late_after: float, now: float) -> Outcome:

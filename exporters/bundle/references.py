@@ -43,15 +43,28 @@ class References:
     def check(self, release: Release, location: str) -> Iterator[Checked]:
         """All references of a release whose manifest is at this location. Only of one whose signature is good."""
         for component in release.components:
-            yield _checked(component.name, "image", partial(self._image, component))
-            for kind, reference in (("sbom", component.sbom), ("provenance", component.provenance)):
+            parts = (
+                ("image", component.image),
+                ("sbom", component.sbom),
+                ("provenance", component.provenance),
+            )
+            for kind, reference in parts:
                 if reference is not None:
-                    yield _checked(component.name, kind, partial(self._attached, component, kind, reference))
+                    what = f"component {component.name}: {kind} digest {short(reference.digest)}"
+                    look = partial(self._attached, component, kind, reference)
+                    yield _checked(
+                        component.name,
+                        kind,
+                        what,
+                        partial(self._image, component) if kind == "image" else look,
+                    )
         for chart in release.charts:
-            yield _checked(chart.name, "chart", partial(self._chart, chart))
+            what = f"chart {chart.name} {chart.version}, digest {short(chart.digest)}"
+            yield _checked(chart.name, "chart", what, partial(self._chart, chart))
         if release.compose is not None:
             compose = release.compose
-            yield _checked(compose.file, "compose", partial(self._composed, compose, location))
+            what = f"compose file {compose.file}, digest {short(compose.digest)}"
+            yield _checked(compose.file, "compose", what, partial(self._composed, compose, location))
 
     # ---- images and what is attached to them ---------------------------------------------------
 
@@ -63,7 +76,7 @@ class References:
         platforms = manifest.descriptors("manifests")[:MOST_PLATFORMS]
         for platform in platforms:
             if not self._registry.exists(image.repository, platform.digest):
-                raise NotThere(f"its platform {short(platform.digest)} is not in {image.repository}")
+                raise NotThere(f"of its platforms {short(platform.digest)} is not in {image.repository}")
         return f"in {image.repository}, with {len(platforms)} platforms"
 
     def _attached(self, component: Component, kind: str, reference: Reference) -> str:
@@ -101,19 +114,24 @@ class References:
             name = f"{chart.name}-{chart.version}.tgz"
             return self._file(within(self._charts, name), chart.digest)
         repository = _repository(within(self._charts, chart.name))
+        # The digest is that of the chart's artifact, or of the .tgz in it.
+        packaged = False
         try:
             self._registry.manifest(Reference(repository, digest=chart.digest))
         except NotThere:
-            if self._registry.exists(repository, chart.digest, blob=True):
-                return f"in {repository}, as a blob"
-            raise
+            packaged = self._registry.exists(repository, chart.digest, blob=True)
+            if not packaged:
+                raise
         # Helm pulls a chart by its version, so the tag must lead to the same one.
         try:
             tagged = self._registry.manifest(Reference(repository, tag=chart.version.replace("+", "_")))
         except NotThere:
             return f"in {repository}, without a tag"
-        if tagged.digest != chart.digest:
-            raise Refused("digest_mismatch", f"{repository}:{chart.version} is {short(tagged.digest)}")
+        found = {d.digest for d in tagged.descriptors("layers")} if packaged else {tagged.digest}
+        if chart.digest not in found:
+            raise Refused(
+                "digest_mismatch", f"{repository}:{chart.version} is {short(min(found, default='empty'))}"
+            )
         return f"in {repository}"
 
     def _composed(self, compose: Compose, location: str) -> str:
@@ -130,22 +148,20 @@ class References:
         return f"at {location.partition('?')[0]}"
 
 
-def _checked(component: str, kind: str, look: Callable[[], str]) -> Checked:
+def _checked(component: str, kind: str, what: str, look: Callable[[], str]) -> Checked:
     try:
         return Checked(component, kind, Outcome(Verdict.VERIFIED, "", look()))
     except NotThere as error:
-        said = Outcome(Verdict.FAILED, "missing", f"{component}: the {kind} is not there ({error.detail})")
+        said = Outcome(Verdict.FAILED, "missing", f"{what} is not there: {error.detail}")
         return Checked(component, kind, said, resolvable=False, match=False)
     except Refused as refused:
-        said = Outcome(Verdict.FAILED, refused.reason, f"{component}: {refused.detail}")
+        said = Outcome(Verdict.FAILED, refused.reason, f"{what} is not what it should be: {refused.detail}")
         return Checked(component, kind, said, match=False)
     except DigestMismatch as error:
-        said = Outcome(Verdict.FAILED, "digest_mismatch", f"{component}: {error.detail}")
+        said = Outcome(Verdict.FAILED, "digest_mismatch", f"{what} is not what is served: {error.detail}")
         return Checked(component, kind, said, match=False)
     except CouldNotCheck as error:
-        return Checked(
-            component, kind, Outcome(Verdict.UNKNOWN, error.reason, f"{component}: {error.detail}")
-        )
+        return Checked(component, kind, Outcome(Verdict.UNKNOWN, error.reason, f"{what}: {error.detail}"))
 
 
 def _repositories(found: Repository) -> tuple[Repository, ...]:

@@ -1,0 +1,174 @@
+"""Is the log entry that a manifest names in the log, and is it of a signature of this image?"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import threading
+from collections.abc import Iterator, Sequence
+
+from exporters.bundle.config import Log
+from exporters.bundle.judge import short
+from exporters.bundle.manifest import Component, Entry
+from exporters.bundle.references import Checked
+from exporters.fetch import Fetcher
+from exporters.oci import Manifest, NotThere, Reference, Registry
+from exporters.outcome import CouldNotCheck, Outcome, Refused, Verdict
+from exporters.rekor.checkpoint import Checkpoint
+from exporters.rekor.log import Wanted
+from exporters.rekor.merkle import leaf_hash
+from exporters.rekor.v1 import ApiReader
+from exporters.rekor.v2 import TileReader
+from exporters.sigstore.bundle import open_bundle
+
+KIND = "log_entry"
+LARGEST_BUNDLE = 8 << 20  # bytes
+MOST_REFERRERS = 64  # of one image that are opened
+LEGACY = "dev.sigstore.cosign/bundle"
+
+
+class Entries:
+    """Looks entries up in the logs that are configured."""
+
+    def __init__(self, fetcher: Fetcher, registry: Registry, logs: Sequence[Log]) -> None:
+        self._registry = registry
+        self._logs = [(log, _reader(fetcher, log)) for log in logs]
+        self._lock = threading.Lock()
+        self._bound: set[tuple[str, bytes]] = (
+            set()
+        )  # image and leaf that belong together, which never changes
+
+    def check(self, components: Sequence[Component]) -> Iterator[Checked]:
+        heads: dict[int, Sequence[Checkpoint]] = {}  # one checkpoint of a log serves a whole manifest
+        for component in components:
+            if component.entry is not None:
+                yield self._check(component, component.entry, heads)
+
+    def _check(self, component: Component, entry: Entry, heads: dict[int, Sequence[Checkpoint]]) -> Checked:
+        name = component.name
+        try:
+            body = self._found(entry, heads)
+        except NotThere as error:
+            said = Outcome(Verdict.FAILED, "missing", f"{name}: {error.detail}")
+            return Checked(name, KIND, said, resolvable=False, match=False)
+        except Refused as refused:
+            said = Outcome(Verdict.FAILED, "tlog", f"{name}: {refused.detail}")
+            return Checked(name, KIND, said, match=False)
+        except CouldNotCheck as error:
+            return Checked(name, KIND, Outcome(Verdict.UNKNOWN, error.reason, f"{name}: {error.detail}"))
+        try:
+            self._bind(component, body)
+        except Refused as refused:
+            said = Outcome(Verdict.FAILED, refused.reason, f"{name}: {refused.detail}")
+            return Checked(name, KIND, said, match=False)
+        except CouldNotCheck as error:
+            return Checked(name, KIND, Outcome(Verdict.UNKNOWN, error.reason, f"{name}: {error.detail}"))
+        return Checked(
+            name, KIND, Outcome(Verdict.VERIFIED, "", f"{entry} is of {short(component.image.digest)}")
+        )
+
+    # ---- in the log ------------------------------------------------------------------------------
+
+    def _found(self, entry: Entry, heads: dict[int, Sequence[Checkpoint]]) -> bytes:
+        """The entry's body, included in a signed tree. NotThere when each log that may have it says no."""
+        missing: Refused | None = None
+        for place, (log, reader) in enumerate(self._logs):
+            if (log.kind == "v1") != bool(entry.uuid) or (entry.origin and entry.origin != log.origin):
+                continue
+            wanted = Wanted(index=None if entry.uuid else entry.index, uuid=entry.uuid)
+            if log.kind == "v2" and place not in heads:
+                heads[place] = reader.checkpoints()
+            try:
+                found = reader.entry(wanted, heads.get(place, ()))
+            except Refused as refused:
+                missing = refused
+                continue
+            reader.inclusion(found, heads[place][0] if log.kind == "v2" else _own(found.checkpoint))
+            return found.body
+        if missing is not None:
+            raise NotThere(missing.detail)
+        what = "Rekor v1" if entry.uuid else entry.origin
+        raise CouldNotCheck(
+            "trusted_root", f"no log is configured to ask for its entry: add {what} to `logs`"
+        )
+
+    # ---- of this image ---------------------------------------------------------------------------
+
+    def _bind(self, component: Component, body: bytes) -> None:
+        """Raises Refused unless a signature attached to the image carries this very entry."""
+        image, leaf = component.image, leaf_hash(body)
+        with self._lock:
+            if (image.digest, leaf) in self._bound:
+                return
+        if not any(found == body for found in self._attached(image)):
+            raise Refused(
+                "subject_mismatch",
+                f"the log entry is there, but no signature of {short(image.digest)} in the registry carries it",
+            )
+        with self._lock:
+            if len(self._bound) > 10_000:
+                self._bound.clear()
+            self._bound.add((image.digest, leaf))
+
+    def _attached(self, image: Reference) -> Iterator[bytes]:
+        """The bodies of log entries in what is attached to the image: bundles, then cosign's legacy tag."""
+        listed = self._registry.referrers(image.repository, image.digest)
+        for descriptor in listed[:MOST_REFERRERS]:
+            manifest = self._registry.manifest(Reference(image.repository, digest=descriptor.digest))
+            for layer in manifest.descriptors("layers"):
+                if "sigstore.bundle" in layer.media_type:
+                    raw = self._registry.blob(image.repository, layer.digest, LARGEST_BUNDLE)
+                    yield from _bodies(raw, image.digest)
+        if len(listed) > MOST_REFERRERS:
+            raise CouldNotCheck(
+                "too_large",
+                f"{len(listed)} manifests refer to {short(image.digest)}; {MOST_REFERRERS} are opened",
+            )
+        tag = f"{image.digest.replace(':', '-')}.sig"
+        try:
+            legacy = self._registry.manifest(Reference(image.repository, tag=tag))
+        except NotThere:
+            return
+        yield from _legacy_bodies(legacy)
+
+
+def _reader(fetcher: Fetcher, log: Log) -> ApiReader | TileReader:
+    kind = ApiReader if log.kind == "v1" else TileReader
+    return kind(fetcher, log.url, log.origin, log.read_keys)
+
+
+def _own(checkpoint: Checkpoint | None) -> Checkpoint:
+    assert checkpoint is not None  # Rekor v1 sends one with each entry
+    return checkpoint
+
+
+def _bodies(raw: bytes, digest: str) -> Iterator[bytes]:
+    """The entries of a bundle whose statement is about this image. What is no bundle has none."""
+    try:
+        opened = open_bundle(raw)
+        if opened.statement is None or digest not in opened.statement.subjects:
+            return
+        entries = [entry.get("canonicalizedBody") for entry in opened.entries]
+    except (Refused, ValueError, KeyError, TypeError):
+        return
+    for body in entries:
+        yield from _decoded(body)
+
+
+def _legacy_bodies(manifest: Manifest) -> Iterator[bytes]:
+    """Of cosign's simple signing layers, whose annotation holds the log's entry."""
+    for layer in manifest.descriptors("layers"):
+        try:
+            payload = json.loads(layer.annotations.get(LEGACY, "{}")).get("Payload")
+            yield from _decoded(payload.get("body"))
+        except (ValueError, AttributeError, RecursionError):
+            continue
+
+
+def _decoded(body: object) -> Iterator[bytes]:
+    try:
+        if isinstance(body, str):
+            yield base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        return
