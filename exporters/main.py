@@ -79,6 +79,11 @@ Format = Annotated[
 Once = Annotated[
     bool, typer.Option("--once", help="Check everything once, print what was found, exit 0, 1 or 3. Serves nothing.")
 ]  # fmt: skip
+Clear = Annotated[
+    str | None,
+    typer.Option("--clear-latch", metavar="LOG", help="Set aside what is remembered of this log, its latched verdict too, and end. The file stays as evidence; the log's next checkpoint is trusted.",
+                 show_default=False),
+]  # fmt: skip
 Printed = Annotated[Output, typer.Option("--output", help="With --once: a table, or JSON.")]
 
 
@@ -114,8 +119,12 @@ def rekor(
     log_format: Format = None,
     once: Once = False,
     output: Printed = Output.table,
+    clear_latch: Clear = None,
 ) -> None:
     """Transparency logs: do they answer, include what they should, and only ever grow?"""
+    if clear_latch is not None:
+        _clear_latch(config, clear_latch)
+        return
     _run(Word.rekor, config, listen, web_config, log_format, once, output)  # fmt: skip
 
 
@@ -210,6 +219,15 @@ def _run(
     else:
         _table(findings, verdict)
     raise typer.Exit(EXIT[verdict])
+
+
+def _clear_latch(config: Path, log: str) -> None:
+    kind = _kind(Word.rekor)
+    aside = kind.module().clear_latch(load(kind.config(), config), log)
+    if aside is None:
+        print(f"nothing is remembered of {log}")
+    else:
+        print(f"what was remembered of {log} is now in {aside}; its next checkpoint will be trusted")
 
 
 def _as_json(finding: Finding) -> dict[str, Any]:

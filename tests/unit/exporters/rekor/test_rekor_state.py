@@ -119,6 +119,26 @@ def test_clearing_twice_keeps_both_files(world: World) -> None:
     assert first.read_text() == second.read_text() == content
 
 
+def test_the_command_clears(world: World) -> None:
+    """It says where the evidence is now; a second time there is nothing to set aside; a typo is a usage error."""
+    command = [str(Path(sys.executable).parent / "slo-exporter"), "rekor", "--config", "config.yaml"]
+
+    def run(log: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [*command, "--clear-latch", log], cwd=world.folder, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = run("main")
+    (aside,) = (world.folder / "state").glob("main.cleared-*.json")
+    assert (code, said) == (
+        0,
+        f"what was remembered of main is now in state/{aside.name}; its next checkpoint will be trusted\n",
+    )
+    assert run("main") == (0, "nothing is remembered of main\n")
+    assert run("mian") == (2, "slo-exporter: there is no log 'mian': name one of main\n")
+
+
 def test_only_a_configured_log_can_be_cleared(world: World) -> None:
     """The sentence names those that are."""
     with pytest.raises(ConfigError, match="there is no log 'mian': name one of main"):
