@@ -85,7 +85,7 @@ def budget(
     Reads what the rules recorded. Where a record is missing the period is computed from raw series, with a note; where
     there is no data the answer is "unknown", never 100 %.
     """
-    stack, client = asking(definitions, metrics, prometheus, http_config, tenant)
+    stack, _, client = asking(definitions, metrics, prometheus, http_config, tenant)
     at = parse_time(as_of)
     with client:
         if not watch:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 
-from slo import check, explain, scaffold, testing, tree
+from slo import chart, check, explain, scaffold, testing, tree
 from slo.budget import budget_time
 from slo.cli.options import (
     FINDINGS,
@@ -72,6 +72,8 @@ def generate(
         again = shlex.join(["slo", "generate", *([str(definitions)] if definitions else []), *options])
         print(f"{out} is not up to date: run `{again}`", file=sys.stderr)
         raise typer.Exit(FINDINGS)
+    if said := chart.warning(outputs):
+        print(f"slo: warning: {said}", file=sys.stderr)
     done = tree.write(out, outputs)
     print(
         f"{out}: {len(stack.slos)} SLOs and {len(stack.all_monitors)} monitors of {stack.name} in {len(outputs)} files "

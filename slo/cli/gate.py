@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,11 +26,15 @@ from slo.cli.options import (
     app,
     asking,
 )
+from slo.errors import DefinitionError
 from slo.gate import outputs
 from slo.gate.evaluate import judge
 from slo.gate.policy import default_text, load_policy
 from slo.gate.verdict import Outcome, Result, Verdict
+from slo.gate.watch import Look, Rollout, duration
+from slo.gate.watch import watch as watch_rollout
 from slo.model import Stack
+from slo.prometheus import Prometheus
 from slo.tree import write_text
 
 # Checks of the dashboard that sum up what the gate judges one by one: each SLO by its bounds, each page by its name.
@@ -55,10 +60,32 @@ class Form(StrEnum):
 @app.command()
 def gate(
     release: Annotated[
-        Path, typer.Option("--release", help="The release manifest: release.yaml, or the platform's JSON.")
-    ],
-    source: Annotated[str, typer.Option("--from", help="The channel it is on: edge, stable, hotfix.")],
-    target: Annotated[str, typer.Option("--to", help="The channel it should go to: stable, lts.")],
+        Path | None,
+        typer.Option(
+            "--release",
+            help="The release manifest: release.yaml, or the platform's JSON.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--from", help="The channel it is on: edge, stable, hotfix.", show_default=False)
+    ] = "",
+    target: Annotated[
+        str, typer.Option("--to", help="The channel it should go to: stable, lts.", show_default=False)
+    ] = "",
+    watch: Annotated[
+        str | None,
+        typer.Option(
+            "--watch",
+            help="Watch a rollout for so long (30m) instead: abort as soon as it is worse than before.",
+            show_default=False,
+        ),
+    ] = None,
+    component: Annotated[
+        str,
+        typer.Option("--component", help="With --watch: the service that is rolled out.", show_default=False),
+    ] = "",
+    every: Annotated[str, typer.Option("--every", help="With --watch: how often to look.")] = "30s",
     rules: Annotated[
         Path | None,
         typer.Option(
@@ -90,21 +117,65 @@ def gate(
 ) -> None:
     """May this release go from one channel to the next, now? Each answer comes with its evidence and its remedy.
 
-    Exit codes: 0 promote, 1 do not, 3 cannot tell (something could not be checked), 2 usage error.
+    With --watch it samples a rollout, compares it with the time before, and ends as soon as it must be aborted.
+
+    Exit codes: 0 promote (go on), 1 do not (abort), 3 cannot tell: something could not be checked; 2 usage error.
     """
+    stack, config, client = asking(definitions, metrics, prometheus, http_config, tenant)
+    subjects: tuple[tuple[str, str], ...] = ()
+    with client:
+        if watch is not None:
+            if release is not None or source or target or rules is not None or as_of is not None:
+                raise DefinitionError(
+                    "--watch judges a rollout: leave --release, --from, --to, --policy and --as-of out"
+                )
+            timing = config.timing
+            rollout = Rollout(
+                component, duration(watch, 300), duration(every, 5), timing.base, timing.interval
+            )
+            verdict = watched_verdict(client, stack, rollout)
+        else:
+            if release is None or not source or not target:
+                raise DefinitionError(
+                    "a promotion needs --release, --from and --to; a rollout --watch and --component"
+                )
+            verdict, subjects = _promotion(
+                client,
+                stack,
+                release,
+                (source, target),
+                rules,
+                parse_time(as_of) or time.time(),
+                definitions,
+                metrics,
+            )
+    if statement is not None:
+        write_text(statement, outputs.as_statement(verdict, subjects))
+    _print(verdict, output, str(release or component), all_results)
+    raise typer.Exit(verdict.decision.exit_code)
+
+
+def watched_verdict(client: Prometheus, stack: Stack, rollout: Rollout) -> Verdict:
+    """The watch, with a line on stderr for every look."""
+
+    def told(look: Look) -> None:
+        said = look.error or f"{len(look.now)} series measured"
+        print(f"{datetime.fromtimestamp(look.at, UTC):%H:%M:%S}Z {said}", file=sys.stderr, flush=True)
+
+    return watch_rollout(client, stack, rollout, told=told)
+
+
+def _promotion(
+    client: Prometheus, stack: Stack, release: Path, lane: tuple[str, str], rules: Path | None, at: float,
+    definitions: Path | None, metrics: Path | None,
+) -> tuple[Verdict, tuple[tuple[str, str], ...]]:  # fmt: skip
     from slo.gate.release import read_release  # the exporters' parser, which other commands do without
 
     chosen, name = load_policy(rules)
-    chosen.transition(source, target, name)  # a wrong channel is a usage error, whatever Prometheus says
-    candidate, manifest = read_release(release, source, target)
-    stack, client = asking(definitions, metrics, prometheus, http_config, tenant)
-    with client:
-        checks = _checks(stack, definitions, metrics, manifest, source)
-        verdict = judge(client, stack, checks, candidate, chosen, name, parse_time(as_of) or time.time())
-    if statement is not None:
-        write_text(statement, outputs.as_statement(verdict, candidate.subjects))
-    _print(verdict, output, str(release), all_results)
-    raise typer.Exit(verdict.decision.exit_code)
+    chosen.transition(*lane, name)  # a wrong channel is a usage error, whatever Prometheus says
+    candidate, manifest = read_release(release, *lane)
+    checks = _checks(stack, definitions, metrics, manifest, lane[0])
+    return judge(client, stack, checks, candidate, chosen, name, at), candidate.subjects
 
 
 @app.command()

@@ -117,7 +117,7 @@ LOCAL = "http://localhost:9090"
 
 def asking(
     definitions: Path | None, metrics: Path | None, url: str, http_config: Path | None, tenant: str
-) -> tuple[Stack, Prometheus]:
-    """The stack that is asked about, and the server that knows."""
-    stack, _ = stack_of(definitions, metrics, None)
-    return stack, Prometheus(url, access=load_access(http_config, tenant))
+) -> tuple[Stack, Config, Prometheus]:
+    """The stack that is asked about, how its rules run, and the server that knows."""
+    stack, config = stack_of(definitions, metrics, None)
+    return stack, config, Prometheus(url, access=load_access(http_config, tenant))

@@ -54,7 +54,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All results of one run, and the decision."""
+    """All results of one run, and the decision. A rollout has no channels: `source` and `target` are empty."""
 
     release: str
     source: str
@@ -73,16 +73,20 @@ class Verdict:
     @property
     def headline(self) -> str:
         """One sentence for the top of every output."""
-        what = f"{self.release} from {self.source} to {self.target}"
+        what = (
+            f"{self.release} from {self.source} to {self.target}"
+            if self.source
+            else f"the rollout of {self.release}"
+        )
         failed, unknown = self.of(Outcome.FAILED), self.of(Outcome.UNKNOWN)
         if self.decision is Decision.PROMOTE:
             rest = (
                 f"; {_count(unknown, 'check')} could not be made, which the policy allows" if unknown else ""
             )
-            return f"Promote {what}: {_count(self.results, 'check')}, none failed{rest}."
+            return f"{'Promote' if self.source else 'Go on with'} {what}: {_count(self.results, 'check')}, none failed{rest}."
         if self.decision is Decision.BLOCK:
-            return f"Do not promote {what}: {_count(failed, 'check')} failed."
-        return f"Cannot tell whether to promote {what}: {_count(unknown, 'check')} could not be made."
+            return f"{'Do not promote' if self.source else 'Abort'} {what}: {_count(failed, 'check')} failed."
+        return f"Cannot tell whether to {'promote' if self.source else 'go on with'} {what}: {_count(unknown, 'check')} could not be made."
 
 
 def _count(results: Sequence[Result], what: str) -> str:
