@@ -2,5 +2,6 @@
 
 from slo.chart.build import build
 from slo.chart.content import Board, Content, Probing, Variant
+from slo.chart.size import warning
 
-__all__ = ["Board", "Content", "Probing", "Variant", "build"]
+__all__ = ["Board", "Content", "Probing", "Variant", "build", "warning"]

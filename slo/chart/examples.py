@@ -115,5 +115,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
             }
         ],
     },
-    "bundle": {"interval": "10m"},
+    "bundle": {
+        "interval": "10m",
+        "trusted_root": _ROOT,
+        "policy": {
+            "identity": "https://builds.example.org/release/stable",
+            "issuer": "https://tokens.example.org",
+        },
+        "channels": [
+            {"name": "stable", "manifest": "https://releases.example.org/stable/release.yaml"},
+        ],
+    },
 }

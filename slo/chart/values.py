@@ -129,7 +129,8 @@ def _lines(tree: Mapping[str, Node], pad: str) -> Iterator[str]:
 
 
 def _comment(said: str, pad: str) -> Iterator[str]:
-    for line in textwrap.wrap(said, WIDTH - len(pad), break_long_words=False, break_on_hyphens=False):
+    one = " ".join(said.split())  # YAML knows line breaks that wrapping does not
+    for line in textwrap.wrap(one, WIDTH - len(pad), break_long_words=False, break_on_hyphens=False):
         yield f"{pad}# {line}\n"
 
 
