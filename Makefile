@@ -37,8 +37,9 @@ lint: .venv/.dev ## ruff, mypy --strict, import-linter, drift of generated/
 	$(BIN)/slo generate --check
 
 test-live: .venv/.dev peers ## real servers, and rules replayed over simulated weeks (needs Go; minutes)
-	tools/peers prometheus3 crds
+	tools/peers prometheus3 crds cosign3 cosign2 fulcio timestamp
 	cd tests/live/replay && go build -o ../../../.tools/replay . && go test ./...
+	cd tests/live/registry && go build -o ../../../.tools/registry .
 	$(BIN)/pytest -m live -n 0
 	.tools/prometheus3/promtool check rules --lint=all --lint-fatal generated/prometheus/*.yaml
 	$(BIN)/slo test --promtool .tools/prometheus3/promtool

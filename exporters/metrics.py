@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 OUTCOMES = ("verified", "failed", "unknown")
-CHECKS = ("signature", "sbom", "provenance")
+CHECKS = ("signature", "sbom", "provenance", "labels")
 
 # Why a signature is not accepted: an answer was reached, and it is no.
 FAILURE_REASONS = (
@@ -28,6 +28,7 @@ FAILURE_REASONS = (
     "trust_window",
     "malformed",
     "unsupported",
+    "label_mismatch",
 )
 # Why else a release or an offline kit is not accepted. Findings say it; it is no metric's label.
 RELEASE_FAILURE_REASONS = (
@@ -178,6 +179,18 @@ ROOT_DRIFT = Metric(
     "gauge",
     "1 when the pinned trusted root differs from its mirror, 0 when they are equal; absent until compared.",
 )
+ROOT_LAST_COMPARED = Metric(
+    "cosign_trusted_root_last_compared_timestamp_seconds",
+    "gauge",
+    "When the trusted root was last compared with its mirror. It stands still while the mirror cannot be read.",
+    unit="seconds",
+)
+ROOT_TIMESTAMP = Metric(
+    "cosign_trusted_root_timestamp_seconds",
+    "gauge",
+    "When the file of the trusted root in use was last modified.",
+    unit="seconds",
+)
 
 COSIGN: tuple[Metric, ...] = (
     IMAGE_VERIFIED,
@@ -190,6 +203,8 @@ COSIGN: tuple[Metric, ...] = (
     CHECK_DURATION,
     ROOT_EXPIRY,
     ROOT_DRIFT,
+    ROOT_LAST_COMPARED,
+    ROOT_TIMESTAMP,
     COSIGN_CYCLE,
     COSIGN_CONFIG,
     *_of_exporter("cosign"),
