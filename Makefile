@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help generate test test-live demo bench lint clean peers
+.PHONY: help generate test test-live demo preview bench lint clean peers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -46,6 +46,10 @@ test-live: .venv/.dev peers ## real servers, and rules replayed over simulated w
 
 demo: .venv/.dev peers ## real Prometheus and Alertmanager with a simulated Stella Ops, until Ctrl-C
 	$(BIN)/python -m tools.demo
+
+preview: .venv/.dev peers ## pictures of the dashboards into docs/images, drawn by Grafana's own components (needs Node; minutes)
+	tools/peers chromium
+	$(BIN)/python -m tools.preview
 
 bench: .venv/.dev peers ## compile time and memory, beside Sloth; rule evaluation in a real Prometheus
 	tools/peers sloth

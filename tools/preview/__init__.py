@@ -1,0 +1,1 @@
+"""Pictures of the generated dashboards: Grafana's own components, headless Chromium, a real Prometheus."""
