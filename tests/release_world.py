@@ -77,6 +77,10 @@ class World:
             else:
                 self.bodies[index] = base64.b64decode(entry["canonicalizedBody"])
 
+    def log_again(self, release: Release) -> None:
+        """The manifest was sealed anew: its new signature is logged."""
+        self.log(json.loads(release.manifest_bundle))
+
     def publish(self, release: Release, name: str = "release.yaml") -> None:
         """Put the manifest, its signature and the compose file into the folder."""
         (self.folder / name).write_bytes(release.manifest)

@@ -1,0 +1,273 @@
+"""What a manifest refers to is asked for by digest: there, missing, another thing, or no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporters import metrics as m
+from exporters.bundle.subject import Releases
+from exporters.loop import Loop
+from tests.release_kit import Release
+from tests.release_world import NOW, REKOR, TILES, World, pem, said
+
+SIGNER = "https://registry.example.org/v2/stellaops/signer"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def published(world: World, component: str, kind: str) -> tuple[float | None, float | None]:
+    """Resolvable, and equal."""
+    labels = {"channel": "stable", "component": component, "kind": kind}
+    return world.value(m.REFERENCE_RESOLVABLE, **labels), world.value(m.DIGEST_MATCH, **labels)
+
+
+def sentence(world: World, check: str) -> str:
+    return next(f.outcome.detail for f in world.subject().check("stable") if f.check == check)
+
+
+def lose(kind: str) -> Callable[[Release], None]:
+    def change(release: Release) -> None:
+        repo, image = release.repo("stellaops/signer"), release.image("signer")
+        del repo.manifests[image.digest if kind == "image" else image.referrers[kind]["digest"]]
+
+    return change
+
+
+@pytest.mark.parametrize("kind", ["image", "sbom", "provenance"])
+def test_what_the_registry_does_not_have_does_not_resolve(world: World, kind: str) -> None:
+    """It is neither equal nor different; the manifest stays valid."""
+    release = world.release()
+    lose(kind)(release)
+    world.publish(release)
+    assert said(world.subject().check("stable"))[f"signer {kind}"] == ("failed", "missing")
+    assert published(world, "signer", kind) == (0, None)
+    assert world.value(m.MANIFEST_VALID, channel="stable") == 1
+    assert world.value(m.REFERENCES_LAST_CHECK, channel="stable") == NOW
+
+
+def test_the_sentence_names_component_kind_and_digest(world: World) -> None:
+    """And where it was looked for."""
+    release = world.release()
+    lose("sbom")(release)
+    world.publish(release)
+    digest = release.image("signer").referrers["sbom"]["digest"]
+    assert sentence(world, "signer sbom").startswith(
+        f"component signer: sbom digest {digest[:19]}… is not there: registry.example.org has no "
+    )
+
+
+def test_an_image_without_one_of_its_platforms_does_not_resolve(world: World) -> None:
+    """Garbage collection took a child of the index: half of the nodes could not pull it."""
+    release = world.release()
+    repo, image = release.repo("stellaops/signer"), release.image("signer")
+    del repo.manifests[
+        next(
+            d
+            for d in repo.manifests
+            if d not in (image.digest, *(r["digest"] for r in image.referrers.values()))
+        )
+    ]
+    world.publish(release)
+    assert said(world.subject().check("stable"))["signer image"] == ("failed", "missing")
+    assert published(world, "signer", "image") == (0, None)
+
+
+def test_other_content_under_the_digest_is_a_mismatch(world: World) -> None:
+    """A swapped image, or a proxy with a login page: it resolves, and it is not what the manifest names."""
+    release = world.release()
+    world.publish(release)
+    world.broken[f"{SIGNER}/manifests/{release.image('signer').digest}"] = lambda: httpx.Response(
+        200, text="Log in"
+    )
+    assert said(world.subject().check("stable"))["signer image"] == ("failed", "digest_mismatch")
+    assert published(world, "signer", "image") == (1, 0)
+
+
+def test_an_sbom_of_another_image_is_a_mismatch(world: World) -> None:
+    """Its digest is right, and its subject is not this image."""
+    release = world.release()
+    repo = release.repo("stellaops/signer")
+    other = release.image("authority")
+    foreign = repo.attach(other.descriptor, other.bundles["sbom"])
+    release.image("signer").referrers["sbom"] = foreign
+    release.seal()
+    world.publish(release)
+    assert said(world.subject().check("stable"))["signer sbom"] == ("failed", "subject_mismatch")
+    assert published(world, "signer", "sbom") == (1, 0)
+
+
+def test_a_registry_that_gives_no_answer_changes_nothing(world: World) -> None:
+    """What was known stays, its age grows, the reason is counted."""
+    world.publish(world.release())
+    subject = world.subject()
+    subject.check("stable")
+    world.now += 3600
+    world.broken[SIGNER] = lambda: httpx.Response(500)
+    findings = said(subject.check("stable"))
+    assert findings["signer image"] == findings["signer sbom"] == ("unknown", "bad_response")
+    assert findings["authority image"] == ("verified", "")
+    assert published(world, "signer", "image") == (1, 1)
+    assert world.value(m.REFERENCES_LAST_CHECK, channel="stable") == NOW
+    assert (world.value(m.MANIFEST_ERRORS, reason="bad_response") or 0) >= 3
+
+
+def test_a_component_that_left_the_release_leaves_the_metrics(world: World) -> None:
+    """Otherwise a missing image would be missing for ever; a restart of the configuration forgets it as well."""
+    release = world.release()
+    lose("image")(release)
+    world.publish(release)
+    world.subject().check("stable")
+    assert published(world, "signer", "image") == (0, None)
+    world.publish(world.release(components=("authority",), version="2.4.2", date="2027-06-21T12:00:00Z"))
+    world.subject().check("stable")
+    assert published(world, "signer", "image") == (None, None)
+    assert published(world, "authority", "image") == (1, 1)
+
+
+def test_a_channel_that_is_no_longer_configured_leaves_the_metrics(world: World) -> None:
+    """As the loop does it after a reload."""
+    world.publish(world.release())
+    channels = [{"name": n, "manifest": "release.yaml"} for n in ("stable", "lts")]
+    before, after = world.subject(channels=channels), world.subject()
+    loop = Loop(before, world.instruments, before._config)
+    loop.cycle()
+    assert world.value(m.MANIFEST_VALID, channel="lts") == 0  # it is a manifest of stable
+    loop.replace(after, after._config)
+    loop._swap()
+    loop.cycle()
+    assert world.value(m.MANIFEST_VALID, channel="lts") is None
+    assert published(world, "signer", "image") == (1, 1)
+
+
+# ---- charts and compose -------------------------------------------------------------------------------
+
+
+def test_a_tag_that_leads_to_another_chart_is_a_mismatch(world: World) -> None:
+    """helm install --version pulls by tag, whatever the digest is."""
+    release = world.release()
+    release.repo("charts/platform").artifact("platform-2.4.1.tgz", b"another chart", "2.4.1")
+    world.publish(release)
+    assert said(world.subject().check("stable"))["platform chart"] == ("failed", "digest_mismatch")
+    assert published(world, "platform", "chart") == (1, 0)
+
+
+def test_charts_and_compose_files_at_urls_are_read_and_compared(world: World) -> None:
+    """A file has no address by digest."""
+    release = world.release()
+    world.publish(release)
+    base = "https://charts.example.org"
+    world.files = {
+        f"{base}/platform-2.4.1.tgz": release.chart,
+        f"{base}/docker-compose.yml": b"services: {evil: {}}\n",
+    }
+    findings = said(world.subject(charts=base, compose=base).check("stable"))
+    assert findings["platform chart"] == ("verified", "")
+    assert findings["docker-compose.yml compose"] == ("failed", "digest_mismatch")
+    assert published(world, "docker-compose.yml", "compose") == (1, 0)
+
+
+def test_without_a_place_of_charts_there_is_no_verdict_on_them(world: World) -> None:
+    """The sentence says what to configure."""
+    world.publish(world.release())
+    assert said(world.subject(charts=None).check("stable"))["platform chart"] == ("unknown", "unreachable")
+    assert published(world, "platform", "chart") == (None, None)
+
+
+# ---- log entries ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("log", ["v1", "v2"])
+def test_an_entry_is_found_included_and_of_this_image(world: World, log: str) -> None:
+    """By UUID in Rekor v1, by index and origin in v2."""
+    world.publish(world.release(log=log))
+    assert said(world.subject().check("stable"))["signer log_entry"] == ("verified", "")
+    assert published(world, "signer", "log_entry") == (1, 1)
+
+
+@pytest.mark.parametrize("log", ["v1", "v2"])
+def test_an_entry_of_another_image_s_signature_is_a_mismatch(world: World, log: str) -> None:
+    """It is in the log, and no signature of this image carries it."""
+    release = world.release(log=log)
+    release.image("signer").bundles["signature"] = release.image("authority").bundles["signature"]
+    release.seal()
+    world.log_again(release)
+    world.publish(release)
+    assert said(world.subject().check("stable"))["signer log_entry"] == ("failed", "subject_mismatch")
+    assert published(world, "signer", "log_entry") == (1, 0)
+
+
+def test_an_entry_that_the_log_does_not_have_does_not_resolve(world: World) -> None:
+    """The log answers, and says so."""
+    world.publish(world.release())
+    world.entries.clear()
+    assert said(world.subject().check("stable"))["signer log_entry"] == ("failed", "missing")
+    assert published(world, "signer", "log_entry") == (0, None)
+
+
+def test_an_index_beyond_the_log_s_end_does_not_resolve(world: World) -> None:
+    """In Rekor v2 a signed checkpoint says how many entries there are."""
+    release = world.release(log="v2")
+    text = release.text().replace(f"signature: {release.entry(release.image('signer'))}",
+                                  f"signature: {{ logIndex: 900, origin: {world.trust.rekor2.name} }}")  # fmt: skip
+    release.seal(text)
+    world.log_again(release)
+    world.publish(release)
+    assert said(world.subject().check("stable"))["signer log_entry"] == ("failed", "missing")
+
+
+@pytest.mark.parametrize(("log", "where"), [("v1", REKOR), ("v2", TILES)])
+def test_a_log_that_is_down_gives_no_verdict(world: World, log: str, where: str) -> None:
+    """Every entry is unknown; nothing is published of them."""
+    world.publish(world.release(log=log))
+    world.broken[where] = lambda: httpx.Response(502)
+    assert said(world.subject().check("stable"))["signer log_entry"] == ("unknown", "bad_response")
+    assert published(world, "signer", "log_entry") == (None, None)
+
+
+def test_a_log_that_is_not_configured_is_not_trusted(world: World) -> None:
+    """Its keys are not known, so nothing that it says is believed."""
+    world.publish(world.release())
+    assert said(world.subject(logs=[]).check("stable"))["signer log_entry"] == ("unknown", "trusted_root")
+
+
+def test_an_entry_signed_by_another_log_is_no_answer(world: World) -> None:
+    """A server in between that makes up a log of its own."""
+    world.publish(world.release())
+    other = World(world.folder).trust.rekor
+    logs = [{"kind": "v1", "url": REKOR, "origin": other.name, "keys": [pem(other.key)]}]
+    verdict, _ = said(world.subject(logs=logs).check("stable"))["signer log_entry"]
+    assert verdict != "verified"
+    assert published(world, "signer", "log_entry")[1] != 1
+
+
+def test_who_belongs_to_whom_is_asked_once(world: World) -> None:
+    """A bundle never changes, so a second cycle asks the log, and not the registry for bundles again."""
+    world.publish(world.release())
+    subject: Releases = world.subject()
+    subject.check("stable")
+    world.requests.clear()
+    subject.check("stable")
+    assert [
+        url for url in world.requests if "/referrers/" in url or ("/blobs/" in url and "charts" not in url)
+    ] == []
+    assert [url for url in world.requests if url.startswith(REKOR)] != []
+
+
+def test_a_flood_of_referrers_gives_no_verdict(world: World) -> None:
+    """Whoever may push can hide the signature behind others; that is no proof that there is none."""
+    release = world.release()
+    world.publish(release)
+    repo, image = release.repo("stellaops/signer"), release.image("signer")
+    flood = [
+        repo.manifest({"artifactType": "x/y", "config": repo.blob(b"{}", "x/y"), "layers": [], "annotations": {"n": str(n)}},
+                      "application/vnd.oci.image.manifest.v1+json") for n in range(100)
+    ]  # fmt: skip
+    repo.attached[image.digest] = flood + repo.attached[image.digest]
+    assert said(world.subject().check("stable"))["signer log_entry"] == ("unknown", "too_large")
