@@ -22,10 +22,9 @@ from exporters.outcome import CouldNotCheck
 LEAST_LIFE = 60.0  # seconds: what the specification says of a token that does not say how long it lives
 EARLY = 0.2  # of a token's life before its end it is replaced
 LARGEST_TOKEN = 64 << 10
-_PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*(?:,|$|(?=\s))')
-_SCHEME = re.compile(
-    r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]*)\s+(?=[A-Za-z_-]+\s*=)|(?:^|,)\s*(Basic|Negotiate)\s*(?:,|$)"
-)
+# Possessive, and only from the beginning of a word: a long header costs no more than its length.
+_PARAMETER = re.compile(r'(?<![A-Za-z_-])([A-Za-z_-]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s,"]++))')
+_SCHEME = re.compile(r"(?:^|,)\s*+([A-Za-z][A-Za-z0-9-]*+)(?:\s++(?=[A-Za-z_-]++\s*+=)|\s*+(?=,|$))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +193,8 @@ def _parse(values: list[str]) -> list[Challenge]:
     found = []
     for value in values:
         starts = list(_SCHEME.finditer(value[:8192]))
-        for this, following in zip(starts, [*starts[1:], None], strict=True):
+        for this, following in zip(starts, [*starts, None][1:], strict=True):
             text = value[this.end() : following.start() if following else 8192]
             pairs = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(text)}
-            scheme = (this[1] or this[2]).lower()
-            found.append(Challenge(scheme, pairs.get("realm", ""), pairs.get("service", "")))
+            found.append(Challenge(this[1].lower(), pairs.get("realm", ""), pairs.get("service", "")))
     return found

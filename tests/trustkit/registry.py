@@ -32,7 +32,7 @@ class Memory:
     bound: bool = False
     token_life: int = 300
     realm: str = ""
-    password: str = ""
+    login: str = ""
     page: int = 0
     manifests: dict[tuple[str, str], tuple[bytes, str]] = field(default_factory=dict)
     blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
@@ -113,8 +113,8 @@ class Memory:
         return httpx.Response(401, headers={"www-authenticate": challenge})
 
     def _token(self, request: httpx.Request) -> httpx.Response:
-        if self.password:
-            wanted = "Basic " + base64.b64encode(self.password.encode()).decode()
+        if self.login:
+            wanted = "Basic " + base64.b64encode(self.login.encode()).decode()
             if request.headers.get("authorization") != wanted:
                 return httpx.Response(401)
         value = hashlib.sha256(str(len(self.asked)).encode()).hexdigest()
