@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help generate test test-live demo preview bench lint clean peers
+.PHONY: help generate test test-chart test-live demo preview bench lint clean peers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -35,6 +35,10 @@ lint: .venv/.dev ## ruff, mypy --strict, import-linter, drift of generated/
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/slo generate --check
+
+test-chart: .venv/.dev peers ## the chart's objects against the Prometheus operator's own schemas (needs Go)
+	tools/peers crds
+	$(BIN)/pytest -m live tests/live/test_chart_crds.py
 
 test-live: .venv/.dev peers ## real servers, and rules replayed over simulated weeks (needs Go; minutes)
 	tools/peers prometheus3 crds cosign3 cosign2 fulcio timestamp

@@ -17,6 +17,14 @@ from slo.catalog import load_metrics, modes
 from slo.compile import Config, compile_stack
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # either is a class
+    """YAML as Kubernetes reads it: a lone `=` is text."""
+
+
+Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
+
 HELMS = ("helm3", "helm4")
 RELEASE, NAMESPACE = "demo", "watch"
 Object = dict[str, Any]
