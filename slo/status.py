@@ -25,7 +25,7 @@ _READ = (
 )  # fmt: skip
 # Labels that say what a series is; any other one is a group of the SLO (its `by`).
 _KNOWN = frozenset({"__name__", "stack", "slo", "service", "owner", "tier", "window", "unit", "base", "policy",
-                    "component", "part", "alertname", "alertstate", "severity", "long", "short"})  # fmt: skip
+                    "component", "part", "month", "quarter", "alertname", "alertstate", "severity", "long", "short"})  # fmt: skip
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
@@ -193,9 +193,13 @@ def _empty(slo: SLO, group: tuple[tuple[str, str], ...]) -> Status:
 
 
 def _key(stack: Stack, sample: Sample) -> Key:
-    own = set(stack.label_names)
-    group = {k: v for k, v in sample.labels.items() if k not in _KNOWN and k not in own}
-    return sample.labels.get("slo", ""), tuple(sorted(group.items()))
+    return sample.labels.get("slo", ""), group_of(stack, sample.labels)
+
+
+def group_of(stack: Stack, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The labels that set one group of an SLO apart from its others: what is left beside those that describe it."""
+    own = _KNOWN.union(stack.label_names)
+    return tuple(sorted((k, v) for k, v in labels.items() if k not in own))
 
 
 def _enter(row: Status, sample: Sample) -> None:

@@ -6,7 +6,8 @@ import sys
 
 import slo.cli.budget
 import slo.cli.definitions
-import slo.cli.gate  # noqa: F401 - registers its commands
+import slo.cli.gate
+import slo.cli.report  # noqa: F401 - registers its commands
 from slo.cli.options import USAGE, app
 from slo.errors import SLOError
 
