@@ -137,7 +137,9 @@ class RealLog:
         folder = self.folder / "tile" / "entries"
         for number in range(1000):
             full = folder / f"{number:03d}"
+            # A killed server leaves temporary files behind, whose names are numbers too.
             partial = sorted(folder.glob(f"{number:03d}.p/*"), key=lambda p: int(p.name))
+            partial = [p for p in partial if int(p.name) < 256]
             if not full.exists() and not partial:
                 return found
             data = (full if full.exists() else partial[-1]).read_bytes()
