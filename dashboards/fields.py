@@ -88,11 +88,13 @@ def _series(panel: Panel, query: Query) -> Iterable[tuple[str, Any]]:
 
 def of_columns(panel: Panel, links: dict[str, list[JSON]]) -> list[JSON]:
     """What the columns of a table have for themselves; `links` are those of a label's cells."""
+    hidden = {c.label for c in panel.columns if c.hidden}
     found = [
         *(override("byName", c.title or c.label, _label(c, links)) for c in panel.columns if not c.hidden),
         *(
             override("byName", q.name or value_field(panel, i), _value(panel, q))
             for i, q in enumerate(panel.queries)
+            if value_field(panel, i) not in hidden
         ),
     ]
     return [o for o in found if o is not None]

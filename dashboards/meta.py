@@ -128,7 +128,7 @@ def _missed() -> Panel:
 
 def _blind() -> Panel:
     return Panel(
-        title="SLIs without data",
+        title="Which SLIs have no data",
         kind="table",
         description="Objectives whose indicator is not recorded now. Their metric is absent, NaN, or lacks the bucket of "
         "their bound. Their alerts cannot fire.",
@@ -137,7 +137,8 @@ def _blind() -> Panel:
             Column(label="slo", title="Objective", width=230, link=Link(title="Details of this objective", to=DETAIL)),
             Column(label="service", title="Service", width=120),
             Column(label="owner", title="Owner", width=140),
-            *(Column(label=name, hidden=True) for name in ("__name__", "Value", "stack", "tier", "window", "unit", "base", "policy")),
+            Column(label="stack", title="Stack", width=110),
+            *(Column(label=name, hidden=True) for name in ("__name__", "Value", "tier", "window", "unit", "base", "policy")),
         ],
         queries=[Query(expr=SCOPE.no_data)],
         links=[OVERVIEW],
@@ -149,7 +150,7 @@ def _blind() -> Panel:
 def _measured() -> Panel:
     share = f"{SCOPE.record(names.MEASURED)} / on (stack, window) group_left () {SCOPE.record(names.ELAPSED)}"
     return Panel(
-        title=f"Share of the period that was measured, the {SHOWN} lowest",
+        title=f"Share of the period measured, lowest {SHOWN}",
         kind="bars",
         description="Of the calendar period so far. Time that nobody measured (before the objective existed, or while "
         "Prometheus was down) burns nothing and earns nothing. Rolling periods are not shown.",
@@ -166,7 +167,7 @@ def _measured() -> Panel:
 
 def _targets() -> Panel:
     return Panel(
-        title="Targets down",
+        title="Which targets are down",
         kind="table",
         description="What Prometheus scrapes and does not reach now: services, probers, exporters.",
         unit="none",

@@ -22,6 +22,8 @@ def table(scope: Scope, height: int, links: tuple[Link, ...], whose: bool = True
         Column(label="tier", title="Tier", width=60),
         Column(label="stack", title="Stack", width=110),
     )
+    # A hidden column is no field that a link could read.
+    detail = DETAIL if whose else DETAIL.replace("${__data.fields.stack}", scope.stack["stack"])
     return Panel(
         title="Objectives",
         kind="table",
@@ -33,7 +35,7 @@ def table(scope: Scope, height: int, links: tuple[Link, ...], whose: bool = True
         sort="Budget left",
         missing="–",
         columns=[
-            Column(label="slo", title="Objective", width=210, link=Link(title="Details of this objective", to=DETAIL)),
+            Column(label="slo", title="Objective", width=210, link=Link(title="Details of this objective", to=detail)),
             Column(label="window", title="Period", width=75),
             *(known if whose else (c.model_copy(update={"hidden": True}) for c in known)),
         ],
