@@ -14,7 +14,7 @@ from tools.preview import build, judge
 from tools.preview.run import Look, job, main, tell
 from tools.preview.site import Site, inside
 
-LOOK = Look("now-1h", "", "dark", "5s", (("slo", "rekor availability"), ("slo", "b")))
+LOOK = Look("now-1h", "", "dark", "5s", False, (("slo", "rekor availability"), ("slo", "b")))
 
 
 def panel(**changed: Any) -> dict[str, Any]:

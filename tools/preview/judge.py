@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 DONE = "Done"
+SHOWN = 100  # letters of a query in a remark; the report has all of it
 # React's advice to developers, which says nothing about a dashboard.
 ADVICE = ("Warning: ", "Download the React DevTools")
 
@@ -49,4 +50,9 @@ def remarks(dashboard: str, result: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding(dashboard, panel["title"], "no data")
     for query in result["queries"]:
         if query["answers"] == 0:
-            yield Finding(dashboard, query["where"], f"no answer to {' '.join(query['expr'].split())}")
+            yield Finding(dashboard, query["where"], f"no answer to {_short(query['expr'])}")
+
+
+def _short(expr: str) -> str:
+    text = " ".join(expr.split())
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

@@ -57,13 +57,16 @@ class Look:
     end: str
     theme: str
     scrape: str
+    expand: bool
     variables: tuple[tuple[str, str], ...]
 
     def query(self, dashboard: Path) -> str:
         named = {"dashboard": f"/dashboards/{dashboard.name}", "from": self.start, "to": self.end,
                  "theme": self.theme, "scrape": self.scrape}  # fmt: skip
         chosen = [(f"var-{name}", value) for name, value in self.variables]
-        return urlencode([*((k, v) for k, v in named.items() if v), *chosen])
+        return urlencode(
+            [*((k, v) for k, v in named.items() if v), *([("expand", "1")] if self.expand else []), *chosen]
+        )
 
 
 def picture(dashboard: Path, width: int, theme: str) -> str:
@@ -146,7 +149,7 @@ def _look(args: argparse.Namespace) -> Look:
     if wrong is not None:
         raise PreviewError(f"--var {wrong} is not understood: write NAME=VALUE")
     variables = tuple((pair[0], pair[1]) for pair in pairs)
-    return Look(args.start, args.end, args.theme, args.scrape_interval, variables)
+    return Look(args.start, args.end, args.theme, args.scrape_interval, args.expand, variables)
 
 
 def _boards(named: list[Path] | None) -> list[Path]:

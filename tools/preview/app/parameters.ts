@@ -8,6 +8,7 @@ export const parameters = {
   to: query.get('to') ?? '',
   theme: query.get('theme') === 'light' ? 'light' : 'dark',
   scrapeInterval: query.get('scrape') ?? '15s', // the data source's "Scrape interval" in Grafana
+  expand: query.has('expand'), // collapsed rows are drawn open
   prometheus: query.get('prometheus') ?? '/prometheus',
 } as const;
 

@@ -1,5 +1,6 @@
 // A board's JSON as a scene: time range, variables, annotations, and the grid of panels.
 
+import { rangeUtil } from '@grafana/data';
 import {
   dataLayers,
   EmbeddedScene,
@@ -25,11 +26,15 @@ import { parameters } from './parameters';
 import { Choice, expand, Section } from './repeat';
 import { sceneVariable } from './variables';
 
-// The time range of a panel with "Relative time", which Grafana writes into its title.
+// The time range of a panel with "Relative time" ("6h", or "now-1M/M"), which Grafana writes into its title.
 class PanelTimeRange extends SceneTimeRange {
   static Component = ({ model }: { model: PanelTimeRange }) => (
-    <span style={{ fontSize: 12, opacity: 0.7 }}>{`Last ${String(model.state.from).replace('now-', '')}`}</span>
+    <span style={{ fontSize: 12, opacity: 0.7 }}>{rangeUtil.describeTextRange(model.state.from).display}</span>
   );
+
+  static of(timeFrom: string): PanelTimeRange {
+    return new PanelTimeRange({ from: rangeUtil.describeTextRange(timeFrom).from, to: 'now' });
+  }
 }
 
 function local(panel: Panel): SceneVariableSet | undefined {
@@ -71,7 +76,7 @@ function vizPanel(panel: Panel): VizPanel {
     displayMode: panel.transparent ? 'transparent' : 'default',
     hoverHeader: !panel.title,
     titleItems: panel.links?.length ? new PanelLinks({ links: panel.links }) : undefined,
-    $timeRange: panel.timeFrom ? new PanelTimeRange({ from: `now-${panel.timeFrom}`, to: 'now' }) : undefined,
+    $timeRange: panel.timeFrom ? PanelTimeRange.of(panel.timeFrom) : undefined,
     $variables: local(panel),
     $data: data(panel),
   });
@@ -91,7 +96,7 @@ function gridChildren(section: Section): Array<SceneGridItem | SceneGridRow> {
     new SceneGridRow({
       title: row.title ?? '',
       y: row.gridPos.y,
-      isCollapsed: Boolean(row.collapsed),
+      isCollapsed: Boolean(row.collapsed) && !parameters.expand,
       $variables: local(row),
       children: panels.map(gridItem),
     }),
