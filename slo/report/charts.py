@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 from datetime import UTC
+from decimal import Decimal
 from typing import Any
 
 import matplotlib as mpl
@@ -19,6 +20,7 @@ from slo.report.collect import Line, Report, cumulative, said
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))
 INK, FAINT = "#010203", "#040506"  # stand for the page's own colours, and are replaced by them
+DRAWN = Decimal("0.01")  # a service that spent less of each budget has nothing to draw
 WIDEST = 6  # lines that one chart can hold and still be read
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -29,9 +31,9 @@ _STYLE: dict[Any, Any] = {
 
 
 def burn_down(report: Report, service: str, lines: Sequence[Line]) -> str:
-    """Budget left over the period, the worst lines first, against the even burn."""
+    """Budget left over the period, the worst lines first, against the even burn; "" where nothing was spent."""
     shown = [line for line in lines if line.left is not None][:WIDEST]
-    if not shown:
+    if all(line.spent is None or line.spent < DRAWN for line in shown):
         return ""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(8.6, 2.6), layout="constrained")

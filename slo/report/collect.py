@@ -64,6 +64,7 @@ class Line:
     before: Decimal | None = None  # the share of the budget spent in the period before
     spending: tuple[tuple[float, Decimal], ...] = ()  # (time, share of the budget spent since the last one)
     incidents: tuple[Incident, ...] = ()
+    ended: bool = False  # whether the period is over
 
     @property
     def name(self) -> str:
@@ -79,10 +80,13 @@ class Line:
 
     @property
     def state(self) -> str:
-        """kept, at risk, missed or not measured."""
-        if self.left is None:
+        """kept, at risk, missed or not measured.
+
+        A period that is over is judged by what was measured, too: gaps in it do not make it better.
+        """
+        if self.left is None or self.ratio is None:
             return "not measured"
-        return "missed" if self.left < 0 else "at risk" if self.left < AT_RISK else "kept"
+        return "missed" if self.left < 0 or (self.ended and self.ratio > self.budget) else "at risk" if self.left < AT_RISK else "kept"
 
     @property
     def order(self) -> tuple[Decimal, str]:
@@ -158,6 +162,7 @@ def collect(prometheus: Prometheus, stack: Stack, period: Period, now: float) ->
     for slo in stack.slos:
         for group in sorted({g for s, g in sums if s == slo.id}) or [()]:
             line = _line(slo, group)
+            line.ended = until == period.end
             if (found := sums.get((slo.id, group))) is not None:
                 line.ratio, line.measured = found
             if (past := earlier.get((slo.id, group))) is not None:

@@ -27,6 +27,7 @@ def as_html(report: Report, chart: Callable[[str, tuple[Line, ...]], str]) -> st
     env.filters |= {
         "percent": percent, "share": share, "good": good, "width": _width, "moment": moment, "length": length,
         "alert": _alert, "sentence": lambda line: sentence(report, line), "result": lambda line: state(report, line),
+        "before": lambda line: before(report, line),
     }  # fmt: skip
     return env.get_template("page.html.j2").render(
         report=report, span=span(report), signs=SIGNS, gaps=gaps(report),
@@ -45,7 +46,7 @@ def as_markdown(report: Report) -> str:
     ]
     lines += ["| result | SLO | objective | SLI | budget left | spent before |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| {SIGNS[x.state]} {state(report, x)} | {x.name} | {percent(x.objective)} | {good(x.ratio)} | {share(x.left)} | {share(x.before)} |"
+        f"| {SIGNS[x.state]} {state(report, x)} | {x.name} | {percent(x.objective)} | {good(x.ratio)} | {share(x.left)} | {before(report, x)} |"
         for x in report.lines
     ]
     if report.incidents:
@@ -139,6 +140,11 @@ def gaps(report: Report) -> list[tuple[Line, str]]:
 
 def share(value: Decimal | None) -> str:
     return "unknown" if value is None else percent(value, 1)
+
+
+def before(report: Report, line: Line) -> str:
+    """What the period before had spent; a plain range has none."""
+    return "" if report.period.before is None else share(line.before)
 
 
 def good(ratio: Decimal | None) -> str:
