@@ -17,7 +17,7 @@ from exporters.oci_types import Repository
 from exporters.outcome import CouldNotCheck
 
 LARGEST_CONFIG = 1 << 20  # bytes of a docker configuration
-_PLACE = re.compile(r"[A-Za-z0-9.\[\]:-]+(/[a-z0-9._/-]+)?")
+_PLACE = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._/-]*)?")
 # Docker Hub is called by one name and answers under two others.
 _API = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 _TOKENS = {"docker.io": ("auth.docker.io",), "index.docker.io": ("auth.docker.io",)}
