@@ -7,7 +7,7 @@ $__rate_interval, `roundInterval` for the step, and its data frames for the name
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.prom_world import DAY, HOUR, Asked
 
 DEFAULT_SCRAPE = 15  # seconds: the data source's own setting, which few change
 WIDTH = 1400  # pixels of a screen, of which one panel has its share of 24 columns
-_REFERENCE = re.compile(r"\$\{(\w+)(?::(\w+))?\}|\[\[(\w+)\]\]|\$(\w+)")
+_REFERENCE = re.compile(r"\$\{(\w+)(?::(\w+))?\}|\[\[(\w+)\]\]|\$([A-Za-z_]\w*)")
 # A step is rounded up to one of these when it is at most the limit before it (seconds).
 _ROUND = ((1.5, 1), (3, 2), (7.5, 5), (12.5, 10), (17.5, 15), (25, 20), (45, 30), (90, 60), (210, 120), (450, 300),
           (750, 600), (1050, 900), (1500, 1200), (2700, 1800), (5400, HOUR), (9000, 2 * HOUR), (16200, 3 * HOUR),
@@ -70,6 +70,25 @@ class View:
             options = tuple(self._options(variable))
             assert wanted is None or wanted in options, f"{wanted} is none of {options}"
             self.choices[variable["name"]] = Choice(variable, options, (wanted,) if wanted else ())
+
+    @classmethod
+    def every(
+        cls, asked: Asked, json: Mapping[str, Any], now: int, narrow: bool = False, skip: Container[str] = ()
+    ) -> list[View]:
+        """A view for each combination of choices where one has to be made, but for values to skip.
+
+        Where "All" is offered it is taken; `narrow` adds a view for each value of the first of those variables.
+        """
+        views = [cls(asked, json, now)]
+        for variable in (v for v in json["templating"]["list"] if v["type"] == "query"):
+            name, everything = variable["name"], variable.get("includeAll")
+            chosen = [(v, value) for v in views for value in v.choices[name].options if value not in skip]
+            if not everything:
+                views = []
+            if not everything or narrow:
+                views += [cls(asked, json, now, {**view.chosen, name: value}) for view, value in chosen]
+            narrow = narrow and not everything
+        return views
 
     @property
     def span(self) -> int:
@@ -180,7 +199,7 @@ def table_fields(answers: Mapping[str, list[dict[str, Any]]]) -> set[str]:
     for ref, series in answers.items():
         found.add("Value" if len(answers) == 1 else f"Value #{ref}")
         found.update(*(s["metric"] for s in series))
-    return found - {"__name__"}
+    return found
 
 
 def rows(answers: Iterable[list[dict[str, Any]]]) -> set[tuple[tuple[str, str], ...]]:
@@ -196,11 +215,7 @@ def organised(panel: Mapping[str, Any], fields: set[str]) -> tuple[set[str], lis
         if step["id"] == "merge":
             continue
         assert step["id"] == "organize", f"the transformation {step['id']} is not known to this test"
-        for used in (
-            options.get("excludeByName", {}),
-            options.get("indexByName", {}),
-            options.get("renameByName", {}),
-        ):
+        for used in (options.get("indexByName", {}), options.get("renameByName", {})):
             unknown += [name for name in used if name not in fields]
         left = {name for name in fields if not options.get("excludeByName", {}).get(name)}
         fields = {options.get("renameByName", {}).get(name) or name for name in left} | left

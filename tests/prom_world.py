@@ -25,13 +25,33 @@ import yaml
 from alerts import alertmanager, render
 from alerts.recording import Timing
 from alerts.rules import rule_files
-from slo import Duration, catalog, names, promql
+from slo import SLO, AlertPolicy, Composite, Duration, Latency, Ratio, Service, Stack, catalog, names, promql
 from slo.artifact import Output, Rule
-from slo.model import Stack
 from tools.demo import rules, servers
 from tools.demo.world import World
 
 STACK = catalog.stack()
+_cart = Service(name="cart", owner="shop", description="Another team's service, measured in other ways.")
+_paid = Ratio(bad='shop_orders_total{result="error"}', total="shop_orders_total")
+_fast = Latency(histogram="shop_order_seconds", below="500ms")
+# What Stella's own catalogue has not: a quarter, weights, alerts switched off; rolling periods and groups.
+SHOP = Stack(
+    name="shop",
+    slos=[
+        SLO(service=_cart, name="payment", objective="99%", window="quarter", sli=_paid, description="Orders are paid.",
+            alerts=AlertPolicy(off=("page", "ticket"))),
+        SLO(service=_cart, name="journey", objective="99%", window="7d", description="From the cart to the receipt.",
+            sli=Composite(parts={"paid": _paid, "fast": _fast}, weights={"paid": "0.4", "fast": "0.6"})),
+    ],
+)  # fmt: skip
+ROLLING = Stack(
+    name="rolling",
+    slos=[
+        SLO(service=Service(name="till", owner="shop"), name="sales", objective="99.9%", window="30d", by=["region"],
+            sli=Ratio(bad='till_sales_total{code=~"5.."}', total="till_sales_total"), description="Tills sell."),
+    ],
+)  # fmt: skip
+STACKS = (STACK, SHOP, ROLLING)
 TIMING = Timing.of(Duration.of(30))
 HOUR, DAY = 3600, 86400
 
@@ -42,16 +62,24 @@ def _utc(text: str) -> int:
 
 HEALTHY = _utc("2026-03-12 04:00")
 TAMPERED = HEALTHY + 7 * HOUR // 2  # verdicts are old after three hours
+EARLY = TAMPERED + 1200  # in the outage, while budgets are left
 OUTAGE = TAMPERED + 2 * HOUR
 START = HEALTHY - 34 * DAY
+MONTH = _utc("2026-03-01 00:00")  # before it, the last hour is kept more closely: how a period ended
 FINE = HEALTHY - 2 * HOUR  # from here on everything is scraped and evaluated as often as in earnest, nearly
 
 SCRAPE, COARSE, STEP = 30, 4 * HOUR, 120
-GRIDS = ((START, FINE - 1, COARSE), (FINE, OUTAGE, STEP))
+# When records are evaluated: from, to, every.
+GRIDS = (
+    (START, MONTH - HOUR - 1, COARSE),
+    (MONTH - HOUR, MONTH - 1, 900),
+    (MONTH, FINE - 1, COARSE),
+    (FINE, OUTAGE, STEP),
+)
 
-# What an outage takes with it: an indicator has no data any more, and one of our exporters is down.
+# What an outage takes with it: an indicator has no data any more, one of our exporters and some probes are down.
 GONE = re.compile(r"ui_route_render_seconds")
-DOWN = 'up{job="stella-rekor-exporter"}'
+DOWN = re.compile(r'up\{.*job="stella-rekor-exporter"|probe_success\{.*target="(registry|licensing)"')
 # Of a server's own metrics these grow only when something is wrong.
 _TROUBLE = re.compile(r"fail|missed|dropped|error|corrupt|evicted")
 _OWN = re.compile(
@@ -64,15 +92,16 @@ _OWN = re.compile(
 
 def scrapes() -> Iterator[int]:
     """When everything was scraped: twice, a minute apart, every few hours of the past; then as it should be."""
-    for t in range(START, FINE, COARSE):
-        yield from (t - 60, t)
+    for start, end, step in GRIDS[:-1]:
+        for t in range(start, end + 1, step):
+            yield from (t - 60, t)
     yield from range(FINE, OUTAGE + 1, SCRAPE)
 
 
-def raw(stack: Stack) -> Iterator[str]:
+def raw(stacks: tuple[Stack, ...]) -> Iterator[str]:
     """OpenMetrics lines of all that was scraped from the platform."""
     now = float(START - 120)
-    world = World(stack, rate=1, clock=lambda: now, day=DAY, step=HOUR)
+    world = World(*stacks, rate=1, clock=lambda: now, day=DAY, step=HOUR)
     assert world.unsolved == []
     for series in world.steady.values():
         if series.clock and not series.slope:
@@ -86,7 +115,8 @@ def raw(stack: Stack) -> Iterator[str]:
         out = world.mode.name == "outage"
         for line in world.text().splitlines():
             if not out or not GONE.match(line):
-                yield f"{DOWN} 0 {t}\n" if out and line.startswith(DOWN) else f"{line} {t}\n"
+                down = out and DOWN.match(line)
+                yield f"{line.rsplit(' ', 1)[0]} 0 {t}\n" if down else f"{line} {t}\n"
 
 
 @dataclass(frozen=True)
@@ -130,13 +160,17 @@ def _own_series(job: str, text: str) -> Iterator[_Own]:
         yield _Own(f"{found[1]}{{{labels}}}", "gauge" if gauge else "counter", found[3])
 
 
-def own_metrics(folder: Path, stack: Stack) -> dict[str, str]:
+def own_metrics(folder: Path, stacks: tuple[Stack, ...]) -> dict[str, str]:
     """What a real Prometheus with our rules and a real Alertmanager say of themselves, by job."""
-    files = [Output(f"prometheus/{f.name}.yaml", render.rule_file(f)) for f in rule_files(stack, TIMING)]
+    files = [
+        Output(f"prometheus/{f.name}.yaml", render.rule_file(f))
+        for s in stacks
+        for f in rule_files(s, TIMING)
+    ]
     written = rules.write_rules(files, folder / "rules", 1000)
     groups = sum(len(yaml.safe_load(file.read_text())["groups"]) for file in written)
     manager = servers.alertmanager(folder, servers.free_port())
-    config = rules.alertmanager_config([alertmanager.config(stack)], "http://127.0.0.1:9", 1)
+    config = rules.alertmanager_config(map(alertmanager.config, stacks), "http://127.0.0.1:9", 1)
     servers.write_yaml(folder / "alertmanager.yaml", config)
     server = servers.prometheus(folder, servers.free_port())
     servers.write_yaml(
@@ -188,26 +222,26 @@ def levels(recorded: Iterable[Rule]) -> list[list[Rule]]:
     return ordered
 
 
-@dataclass
+@dataclass(eq=False)
 class Asked:
-    """A Prometheus server that is asked over HTTP."""
+    """A Prometheus server that is asked over HTTP. What it holds does not change, so it is asked everything once."""
 
     server: servers.Server
     client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=60))
+    known: dict[str, Any] = field(default_factory=dict)
 
     def get(self, path: str, **params: Any) -> Any:
         """The data of an answer. Raises AssertionError with Prometheus' own words where it refuses."""
-        answer = self.client.post(f"{self.server.url}/api/v1/{path}", data=params).json()
-        assert answer["status"] == "success", f"{answer['error']}: {params}"
-        return answer["data"]
+        if (asked := repr((path, params))) not in self.known:
+            answer = self.client.post(f"{self.server.url}/api/v1/{path}", data=params).json()
+            assert answer["status"] == "success", f"{answer['error']}: {params}"
+            self.known[asked] = answer["data"]
+        return self.known[asked]
 
     def values(self, label: str, match: str, start: int, end: int) -> list[str]:
         """The values of a label among the series that match."""
-        params = {"match[]": match, "start": start, "end": end} if match else {"start": start, "end": end}
-        answer = self.client.get(f"{self.server.url}/api/v1/label/{label}/values", params=params).json()
-        assert answer["status"] == "success", f"{answer['error']}: {params}"
-        found: list[str] = answer["data"]
-        return found
+        found = self.get("series", **{"match[]": match or f"{{{label}!=''}}"}, start=start, end=end)
+        return sorted({series[label] for series in found if label in series})
 
     def stop(self) -> None:
         self.client.close()
@@ -229,21 +263,22 @@ def store(folder: Path, lines: Iterable[str]) -> None:
     with file.open("w", encoding="utf-8") as out:
         out.writelines(lines)
         out.write("# EOF\n")
-    subprocess.run(
+    done = subprocess.run(
         [servers.find("promtool"), "tsdb", "create-blocks-from", "--max-block-duration=1500h", "openmetrics",
          "--quiet", file, folder / "prometheus"],
-        check=True, capture_output=True,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     file.unlink()
 
 
-def build(folder: Path, stack: Stack = STACK) -> None:
+def build(folder: Path, stacks: tuple[Stack, ...] = STACKS) -> None:
     """Fill the folder of a Prometheus. Takes about twenty seconds."""
     with ThreadPoolExecutor(1) as beside:
-        asked_themselves = beside.submit(own_metrics, folder / "own", stack)
-        store(folder, raw(stack))
+        asked_themselves = beside.submit(own_metrics, folder / "own", stacks)
+        store(folder, raw(stacks))
         store(folder, own(asked_themselves.result()))
-    generated = [r for file in rule_files(stack, TIMING) for group in file.groups for r in group.rules]
+    generated = [r for s in stacks for f in rule_files(s, TIMING) for group in f.groups for r in group.rules]
     for level in levels(r for r in generated if r.record):
         asked = serve(folder)
         try:

@@ -189,7 +189,7 @@ class Plan:
         have = self._keys()
         for _, series in sorted(found, key=lambda pair: -len(pair[1])):
             for key, steady in series.items():
-                if key not in have and not (self.published and key[0] in pods.NAMES):
+                if key not in have and not self._is_published(key):
                     self.steady.setdefault(key, steady)
         for (name, _), steady in self.steady.items():
             steady.value = CALM.get(name, steady.value)
@@ -276,6 +276,12 @@ class Plan:
                 values = {dict(labels)[label] for _, labels in self._keys() if label in dict(labels)}
                 for value in sorted(values) or ["a", "b"]:
                     self.steady[key_of(name, {label: value})] = replace(whole)
+
+    def _is_published(self, key: Key) -> bool:
+        """Whether our exporters publish this series, with more labels perhaps."""
+        if not self.published or key[0] in pods.NAMES:
+            return bool(self.published)
+        return any(p.key[0] == key[0] and {*key[1]} <= {*p.key[1]} for p in self.published)
 
     def _keys(self) -> set[Key]:
         """Every series there is; a histogram under its base name and those of its parts."""

@@ -139,6 +139,8 @@ def _cosign() -> Iterator[Published]:
     for kind, days in (("certificate", 200), ("tlog", 400), ("timestamp", 300)):
         yield Published(*_of("cosign", exported.ROOT_EXPIRY, kind=kind), "clock", -days * DAY, -20 * DAY)
     yield Published(*_of("cosign", exported.ROOT_DRIFT), "gauge", 0, 1)
+    yield Published(*_of("cosign", exported.ROOT_LAST_COMPARED), "clock", 300, None, HELD)
+    yield Published(*_of("cosign", exported.ROOT_TIMESTAMP), "clock", 20 * DAY)
 
 
 def _rekor() -> Iterator[Published]:
@@ -199,7 +201,8 @@ def _bundle() -> Iterator[Published]:
 
 
 def _exporter(service: str, prefix: str) -> Iterator[Published]:
-    """What an exporter says about itself."""
+    """What an exporter says about itself, and that it is scraped."""
+    yield Published(service, key_of("up", JOBS[service]), "gauge", 1)
     kinds: dict[str, tuple[Literal["gauge", "counter", "clock"], float]] = {
         f"{prefix}_last_cycle_timestamp_seconds": ("clock", 30),
         f"{prefix}_cycle_duration_seconds": ("gauge", 4.2),

@@ -1,0 +1,182 @@
+"""Every query of every panel answers, asked of a real Prometheus that holds what the catalogue reads.
+
+A panel has an answer on a healthy platform unless it says why it may be empty. Then it is empty somewhere, and
+answers once what it waits for has happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+
+import dashboards
+from dashboards import Dashboard
+from slo import names
+from slo.board import Panel
+from tests import grafana
+from tests.grafana import View
+from tests.prom_world import EARLY, HEALTHY, OUTAGE, STACK, STACKS, TAMPERED, TIMING, Asked
+
+BUILT = dashboards.build(STACK, TIMING)
+BY_UID = {d.uid: d for d in BUILT}
+TROUBLE = (TAMPERED, EARLY, OUTAGE)
+# The generated tests of the rules prove that each of these yields something when it should.
+CONDITIONS = {monitor.expr for monitor in STACK.all_monitors}
+
+
+def _alike() -> set[str]:
+    """Objectives that differ from one before them in nothing that a query sees; those are looked at for them."""
+    seen: set[str] = set()
+    alike = set()
+    for slo in (slo for stack in STACKS for slo in stack.slos):
+        kind = repr((type(slo.sli), slo.window, slo.alerts, slo.by))
+        alike |= {slo.id} if kind in seen else set()
+        seen.add(kind)
+    return alike
+
+
+ALIKE = _alike()
+
+
+def _cases() -> Iterator[Any]:
+    for dashboard in BUILT:
+        drawn = list(grafana.drawn(dashboard.json))
+        assert len(drawn) == len(dashboard.panels), dashboard.uid
+        for json, panel in zip(drawn, dashboard.panels, strict=True):
+            if json.get("targets"):
+                yield pytest.param(dashboard, json, panel, id=f"{dashboard.uid}-{panel.title}")
+
+
+CASES = list(_cases())
+
+
+Answers = dict[str, list[dict[str, Any]]]
+
+
+def _answers(view: View, json: dict[str, Any]) -> Answers:
+    """What each query of a panel yields, by its ref."""
+    return {t["refId"]: view.run(json, t) for t in json["targets"]}
+
+
+@cache
+def _views(asked: Asked, uid: str, moment: int, narrow: bool = False) -> list[View]:
+    """A dashboard for each choice that a reader has to make, such as an objective of each kind."""
+    return View.every(asked, BY_UID[uid].json, moment, narrow, skip=ALIKE)
+
+
+def _said(json: dict[str, Any], ref: str) -> str:
+    target = next(t for t in json["targets"] if t["refId"] == ref)
+    return f"query {ref} of panel {json['title']!r}: {target['expr']}"
+
+
+@pytest.mark.parametrize(("dashboard", "json", "panel"), CASES)
+def test_a_panel_answers_on_a_healthy_platform(
+    asked: Asked, dashboard: Dashboard, json: dict[str, Any], panel: Panel
+) -> None:
+    """Each of its queries yields a value, whatever is chosen, unless it says why it may be empty."""
+    for view in _views(asked, dashboard.uid, HEALTHY):
+        for query, (ref, series) in zip(panel.queries, _answers(view, json).items(), strict=True):
+            assert series or panel.empty or query.empty, (
+                f"{_said(json, ref)} is empty for {dict(view.chosen)}"
+            )
+
+
+@pytest.mark.parametrize(
+    ("dashboard", "json", "panel"), [c for c in CASES if c.values[2].empty or any(q.empty for q in c.values[2].queries)]
+)  # fmt: skip
+def test_a_panel_that_may_be_empty_is_so_in_health_and_speaks_in_time(
+    asked: Asked, dashboard: Dashboard, json: dict[str, Any], panel: Panel
+) -> None:
+    """No reason to be empty is given in vain, and none hides a query that never answers.
+
+    A rate may be empty because its counter is not born yet; the simulated ones are.
+    """
+    healthy = [_answers(view, json) for view in _views(asked, dashboard.uid, HEALTHY, narrow=True)]
+    troubled = [_answers(view, json) for moment in TROUBLE for view in _views(asked, dashboard.uid, moment)]
+    for query, ref in zip(panel.queries, healthy[0], strict=True):
+        if (panel.empty or query.empty) and query.expr not in CONDITIONS:
+            answered = any(answers[ref] for answers in (*healthy, *troubled))
+            assert answered, f"{_said(json, ref)} is never answered"
+        if query.empty and not query.raw:
+            assert not all(answers[ref] for answers in healthy), f"{_said(json, ref)} is never empty"
+    if panel.empty and not any(query.raw for query in panel.queries):
+        assert any(not any(answers.values()) for answers in healthy), f"{panel.title!r} is never empty"
+
+
+@pytest.mark.parametrize(("dashboard", "json", "panel"), CASES)
+def test_every_name_that_a_panel_uses_is_in_its_answers(
+    asked: Asked, dashboard: Dashboard, json: dict[str, Any], panel: Panel
+) -> None:
+    """Labels of legends, columns, order, overrides and links: a renamed label is found before a reader misses it."""
+    moments = (HEALTHY, *TROUBLE) if panel.empty or any(q.empty for q in panel.queries) else (HEALTHY,)
+    found = [_answers(view, json) for moment in moments for view in _views(asked, dashboard.uid, moment)]
+    merged = {ref: [series for answers in found for series in answers[ref]] for ref in found[0]}
+    for target in json["targets"]:
+        ref, labels = target["refId"], grafana.legend_labels(target)
+        for series in merged[ref]:
+            assert labels <= series["metric"].keys(), (
+                f"{_said(json, ref)} yields {series['metric']}, no {labels}"
+            )
+            assert json["type"] != "heatmap" or "le" in series["metric"], _said(json, ref)
+    assert grafana.refs_named(json) <= merged.keys()
+    if json["type"] == "table":
+        fields, unknown = grafana.organised(json, grafana.table_fields(merged))
+        assert not unknown, f"{json['title']!r} arranges fields that do not exist: {unknown}"
+        lost = grafana.named_fields(json) - fields
+        assert not lost, (
+            f"{json['title']!r} names fields that do not exist: {lost}; there are {sorted(fields)}"
+        )
+
+
+VARIABLES = [
+    pytest.param(d, v["name"], id=f"{d.uid}-{v['name']}") for d in BUILT for v in d.json["templating"]["list"]
+]
+
+
+@pytest.mark.parametrize(("dashboard", "name"), VARIABLES)
+def test_a_variable_offers_values_and_each_of_them_leads_to_data(
+    asked: Asked, dashboard: Dashboard, name: str
+) -> None:
+    """No choice at the top of a dashboard ends in an error or in nothing."""
+    views = _views(asked, dashboard.uid, HEALTHY)
+    view = next((v for v in views if v.choices[name].options), None)
+    assert view is not None, f"${name} offers nothing"
+    panels = [json for json in grafana.drawn(dashboard.json) if json.get("targets")]
+    order = list(view.choices)
+    before = {n: value for n, value in view.chosen.items() if order.index(n) < order.index(name)}
+    for option in view.choices[name].options:
+        chosen = View(asked, dashboard.json, HEALTHY, {**before, name: option})
+        assert any(any(_answers(chosen, json).values()) for json in panels), (
+            f"{name}={option} leads to nothing"
+        )
+
+
+@pytest.mark.parametrize("dashboard", BUILT, ids=lambda d: d.uid)
+def test_marks_of_a_dashboard_are_set_in_an_outage(asked: Asked, dashboard: Dashboard) -> None:
+    """Annotations of alerts find those that fire, and can say which."""
+    views = View.every(asked, dashboard.json, OUTAGE)
+    for mark in dashboard.json["annotations"]["list"]:
+        if mark.get("builtIn"):
+            continue
+        exprs = {view.fill(mark.get("target", mark)["expr"]) for view in views}
+        found = [
+            asked.get("query_range", query=e, start=TAMPERED, end=OUTAGE, step=60)["result"] for e in exprs
+        ]
+        series = [s for result in found for s in result]
+        assert series, f"{mark['name']}: {exprs.pop()}"
+        labels = grafana.legend_labels(
+            {"legendFormat": mark.get("textFormat", "") + mark.get("titleFormat", "")}
+        )
+        assert all(labels <= s["metric"].keys() for s in series), f"{mark['name']}: {labels}"
+
+
+@pytest.mark.parametrize("moment", [HEALTHY, TAMPERED, OUTAGE], ids=["healthy", "tampered", "outage"])
+def test_the_overview_has_one_line_for_each_objective(asked: Asked, moment: int) -> None:
+    """Whatever happens, every query of its table yields the same lines, so that they merge."""
+    dashboard = BY_UID[names.OVERVIEW]
+    table = next(json for json in grafana.drawn(dashboard.json) if json["type"] == "table")
+    found = grafana.rows(_answers(View(asked, dashboard.json, moment), table).values())
+    assert sorted(dict(row)["slo"] for row in found) == sorted(s.id for stack in STACKS for s in stack.slos)
