@@ -91,8 +91,13 @@ class Registry:
     def exists(self, repository: Repository, digest: str, blob: bool = False) -> bool:
         """Is there a manifest (or blob) of this digest? A 404 of all sources is False; no answer raises."""
         path = f"{'blobs' if blob else 'manifests'}/{digest}"
+        # Without the types of manifests, distribution 2.8 says of an OCI manifest that it is not there.
+        accept = "*/*" if blob else ACCEPT
         try:
-            self._first(repository, lambda source: self._get(source, path, method="HEAD", redirects=blob))
+            self._first(
+                repository,
+                lambda source: self._get(source, path, method="HEAD", accept=accept, redirects=blob),
+            )
         except NotThere:
             return False
         return True

@@ -83,17 +83,30 @@ class References:
         missing: NotThere | None = None
         for repository in _repositories(reference.repository):
             try:
-                manifest = self._registry.manifest(Reference(repository, digest=reference.digest))
+                manifest = self._held(repository, reference.digest)
             except NotThere as error:
-                # The digest may be that of the document itself.
-                if self._registry.exists(repository, reference.digest, blob=True):
-                    return f"in {repository}, as a blob"
                 missing = missing or error
-            else:
-                self._compare_subject(component, kind, manifest)
-                return f"in {repository}"
+                continue
+            if manifest is None:
+                return f"in {repository}, as a document"
+            self._compare_subject(component, kind, manifest)
+            return f"in {repository}"
         assert missing is not None
         raise missing
+
+    def _held(self, repository: Repository, digest: str) -> Manifest | None:
+        """The manifest of this digest; None when it is that of a blob.
+
+        distribution 2.8 answers 500 when it is asked for a manifest and has a blob of that digest.
+        """
+        try:
+            return self._registry.manifest(Reference(repository, digest=digest))
+        except DigestMismatch:
+            raise
+        except (NotThere, CouldNotCheck):
+            if self._registry.exists(repository, digest, blob=True):
+                return None
+            raise
 
     def _compare_subject(self, component: Component, kind: str, manifest: Manifest) -> None:
         """What says whose it is must be of this image, or of one of its platforms."""
@@ -115,23 +128,14 @@ class References:
             return self._file(within(self._charts, name), chart.digest)
         repository = _repository(within(self._charts, chart.name))
         # The digest is that of the chart's artifact, or of the .tgz in it.
-        packaged = False
-        try:
-            self._registry.manifest(Reference(repository, digest=chart.digest))
-        except NotThere:
-            packaged = self._registry.exists(repository, chart.digest, blob=True)
-            if not packaged:
-                raise
+        self._held(repository, chart.digest)
         # Helm pulls a chart by its version, so the tag must lead to the same one.
         try:
             tagged = self._registry.manifest(Reference(repository, tag=chart.version.replace("+", "_")))
         except NotThere:
             return f"in {repository}, without a tag"
-        found = {d.digest for d in tagged.descriptors("layers")} if packaged else {tagged.digest}
-        if chart.digest not in found:
-            raise Refused(
-                "digest_mismatch", f"{repository}:{chart.version} is {short(min(found, default='empty'))}"
-            )
+        if chart.digest not in (tagged.digest, *(d.digest for d in tagged.descriptors("layers"))):
+            raise Refused("digest_mismatch", f"{repository}:{chart.version} is {short(tagged.digest)}")
         return f"in {repository}"
 
     def _composed(self, compose: Compose, location: str) -> str:
