@@ -88,9 +88,6 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
-    # What the base class says to a request that it cannot read.
-    server_version, sys_version = "slo-exporter", ""
-    error_content_type, error_message_format = PLAIN, "%(message)s\n"
 
     def setup(self) -> None:
         super().setup()
@@ -203,6 +200,11 @@ class Handler(BaseHTTPRequestHandler):
         self.log_request(answer.status)
         self.connection.settimeout(SEND)
         self.wfile.write(head if self.command == "HEAD" else head + answer.body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the base class says to a request that it cannot read."""
+        self.close_connection = True
+        self._send(_text(HTTPStatus(code), message or "The request cannot be read."))
 
     def finish(self) -> None:
         self.server.works(self.connection)
