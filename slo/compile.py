@@ -39,7 +39,9 @@ def compile_stack(stack: Stack, config: Config | None = None) -> tuple[Output, .
     """All outputs, sorted by path. Same stack and config, same bytes."""
     config = config or Config()
     compiled = _compile(stack, config.timing)
-    outputs = sorted((*_outputs(compiled), *chart.build(_chart(compiled, config))), key=lambda o: o.path)
+    content = _chart(compiled, config)
+    made = (*_outputs(compiled), *chart.build(content), *chart.compose(content))
+    outputs = sorted(made, key=lambda o: o.path)
     return (*outputs, Output(MANIFEST, _manifest(stack, config.timing, [o.path for o in outputs])))
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from slo.artifact import HEADER
 from slo.chart import routing
 from slo.chart.content import Content
+from slo.chart.values import dumped
 
 _DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -26,9 +25,7 @@ def files(content: Content) -> dict[str, str]:
         made["pods"] = _exporters(content) | {"monitors": {"kind": "PodMonitor"}}
     for mode in content.variants:
         made[mode] = {"storage": {"mode": mode}, "channel": "stable"}
-    return {
-        name: HEADER + yaml.safe_dump(values, sort_keys=False, width=100) for name, values in made.items()
-    }
+    return {name: HEADER + dumped(values) for name, values in made.items()}
 
 
 def _plain() -> dict[str, Any]:
@@ -100,9 +97,19 @@ def _exporters(content: Content) -> dict[str, Any]:
 
 
 _ROOT = "/etc/slo-exporter/trust/trusted_root.json"
+_SIGNED = {
+    "identity": "https://builds.example.org/release/stable",
+    "issuer": "https://tokens.example.org",
+}
+_MANIFEST = "https://releases.example.org/stable/release.yaml"
 # Each as its exporter reads it; a test asks them.
 CONFIGS: dict[str, dict[str, Any]] = {
-    "cosign": {"interval": "10m"},
+    "cosign": {
+        "interval": "10m",
+        "trusted_root": {"file": _ROOT},
+        "policies": {"all": _SIGNED},
+        "manifests": [{"name": "stable", "location": _MANIFEST}],
+    },
     "rekor": {
         "interval": "1m",
         "logs": [
@@ -118,12 +125,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "bundle": {
         "interval": "10m",
         "trusted_root": _ROOT,
-        "policy": {
-            "identity": "https://builds.example.org/release/stable",
-            "issuer": "https://tokens.example.org",
-        },
-        "channels": [
-            {"name": "stable", "manifest": "https://releases.example.org/stable/release.yaml"},
-        ],
+        "policy": _SIGNED,
+        "channels": [{"name": "stable", "manifest": _MANIFEST}],
     },
 }

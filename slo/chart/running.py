@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import yaml
-
 from slo.chart.content import Content, Probing
 from slo.chart.examples import CONFIGS
-from slo.chart.values import DURATION, Json, Node, Section, Value, flag, free, items, strings, text, whole
+from slo.chart.values import (
+    DURATION,
+    Json,
+    Node,
+    Section,
+    Value,
+    dumped,
+    flag,
+    free,
+    items,
+    strings,
+    text,
+    whole,
+)
 
 DIGEST = "^(sha256:[0-9a-f]{64})?$"
 _SECRET = {
@@ -175,7 +186,7 @@ def _exporter(name: str, job: str) -> Section:
         {
             "enabled": flag("Run it.", False),
             "job": text("The job label it is scraped as; rules select by it.", job),
-            "config": free(_config_says(name), example=yaml.safe_dump(CONFIGS[name], sort_keys=False)),
+            "config": free(_config_says(name), example=dumped(CONFIGS[name])),
             "existingConfigMap": text("A ConfigMap with the configuration under the key config.yaml, instead."),
             "env": Value("Environment variables, each from a key of a Secret.", {}, {"type": "object", "additionalProperties": _SECRET}, "REGISTRY_TOKEN: {secret: registry-credentials, key: token}\n"),
             "secretFiles": strings("Secrets mounted as folders below /etc/slo-exporter/secrets, by folder name.", example="registry: registry-credentials\n"),

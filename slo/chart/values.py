@@ -137,8 +137,23 @@ def _comment(said: str, pad: str) -> Iterator[str]:
 def _yaml(value: Json, pad: str) -> str:
     if not isinstance(value, Mapping | list | tuple) or not value:
         return " " + json.dumps(value, ensure_ascii=False)
-    dumped = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=WIDTH)
-    return "\n" + textwrap.indent(dumped.rstrip("\n"), pad + "  ")
+    return "\n" + textwrap.indent(dumped(value).rstrip("\n"), pad + "  ")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists stand below their key, and nothing is written once and referred to."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def dumped(value: Any) -> str:
+    """YAML for people, in the order it was written."""
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)
+    return text
 
 
 def table(tree: Mapping[str, Node]) -> str:
