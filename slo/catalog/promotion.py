@@ -48,23 +48,25 @@ def _manifest(m: Metrics, version: str, source: str) -> Check:
 
 
 def _images(m: Metrics, digests: Sequence[str]) -> Check:
-    """Good when there are as many fresh verified verdicts as images times kinds; bad as soon as one is bad."""
+    """Good when each digest is known, and each component that runs one has as many fresh good verdicts as kinds."""
     c = m.cosign
     ours = match(c.info, digest="~" + promql.any_of(digests))
+    of_ours = f"on (component) group by (component) ({ours})"
     fresh = f"(time() - max by (component, check) ({c.last_check}) <= {seconds(c.unknown_age)})"
     verdicts = f"min by (component, check) ({c.verified})"
-    of_ours = f"on (component) group by (component) ({ours})"
     bad = f"count(({verdicts} == 0) and {of_ours})"
-    good = f"count((({verdicts} == 1) and {fresh}) and {of_ours})"
-    wanted = c.kinds * len(set(digests))
+    good = f"count(((min by (component, check) ({c.required}) == 1) and {fresh}) and {of_ours})"
+    known = f"count(count by (digest) ({ours})) >= {len(set(digests))}"
+    wanted = f"({c.kinds} * count(count by (component) ({ours})))"
     return Check(
         name="images-verified",
         title=f"All {len(set(digests))} images of the release are verified by digest",
-        query=f"0 * {bad} or clamp_max({good} >= {wanted}, 1)",
-        description=f"Signature, SBOM and provenance of every image: {wanted} verdicts, each fresh and good.",
+        query=f"0 * {bad} or clamp_max(({good} >= {wanted}) and on () {known}, 1)",
+        description=f"Signature, SBOM and provenance of every image are good, judged within {c.unknown_age}.",
         remedy="See `slo-exporter cosign --once`: which image, which check, and why. Do not deploy what fails.",
-        evidence=f"{good} or 0 * count({ours})",
-        measures=f"verified of {wanted}",
+        evidence=f"({good} or 0 * {wanted}) / {wanted}",
+        measures="verified and fresh",
+        unit="percentunit",
     )
 
 

@@ -130,7 +130,9 @@ def _trust(m: Metrics) -> Iterator[Check]:
     c, k = m.cosign, m.rekor
     by = "component, check"
     last = f"min by ({by}) ({c.verified})"
-    good = f"count({last} == 1 and on ({by}) ({young(c.last_check, c.unknown_age, by)}))"
+    good = (
+        f"count(min by ({by}) ({c.required}) == 1 and on ({by}) ({young(c.last_check, c.unknown_age, by)}))"
+    )
     wanted = f"({c.kinds} * count(count by (component) ({c.info})))"
     yield Check(
         name="images-verified",

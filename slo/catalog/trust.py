@@ -58,10 +58,10 @@ def _cosign(m: Metrics, s: Services) -> Iterator[Monitor]:
         f"The last verdict on {IMAGE} is {AGE} old.",
     )  # fmt: skip
     info = f"max by (component) ({c.info})"
-    judged = f"count by (component) (count by (component, check) ({c.verified}))"
+    judged = f"count by (component) (count by (component, check) ({c.required}))"
     known = example(c.info, ("component",))
     verdicts = {
-        example(c.verified, ("component",), {"check": f"check-{n}"}): constant(1) for n in range(c.kinds)
+        example(c.verified, ("component",), {"check": kind}): constant(1) for kind in c.attested.split("|")
     }
     yield monitor(
         "StellaImageNeverChecked", s.cosign,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporters import metrics as exported
 from slo import Duration
-from slo.catalog.fields import Bound, Selector, field, stella
+from slo.catalog.fields import Bound, Regex, Selector, field, match, stella
 from slo.sli import Model
 
 
@@ -24,10 +24,22 @@ class Cosign(Model):
     root_expiry: Selector = field(exported.ROOT_EXPIRY.name, exported.ROOT_EXPIRY.help)
     root_drift: Selector = field(exported.ROOT_DRIFT.name, exported.ROOT_DRIFT.help)
     root_notice: Duration = field(Duration.parse("30d"), "How long before the root expires a ticket is due.")
-    kinds: int = field(3, "How many checks an image has: signature, SBOM, provenance.")
+    attested: Regex = field(
+        "signature|sbom|provenance", "The checks that every image must have a verdict of."
+    )
     unknown_age: Duration = field(
         Duration.parse("3h"), "How old a verdict may be before its age is a ticket."
     )
+
+    @property
+    def kinds(self) -> int:
+        """How many checks every image must have a verdict of."""
+        return len(self.attested.split("|"))
+
+    @property
+    def required(self) -> str:
+        """The verdicts of those checks."""
+        return match(self.verified, check=f"~{self.attested}")
 
 
 class Rekor(Model):

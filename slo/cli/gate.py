@@ -214,13 +214,14 @@ def _print(verdict: Verdict, form: Form, manifest: str, everything: bool) -> Non
 
 
 def _table(verdict: Verdict, everything: bool) -> None:
-    """What failed and what is not known first, each with its remedy; then how many passed."""
+    """What failed and what is not known first, with the remedy once where it is the same; then how many passed."""
     console = Console(highlight=False, emoji=False)
     shown = [r for r in verdict.results if everything or r.outcome is not Outcome.PASSED]
-    for result in shown:
+    for n, result in enumerate(shown):
         console.print(f"[{_COLOUR[result.outcome]}]{outputs.SIGNS[result.outcome]} {result.outcome:<10}[/]"
                       f" {escape(result.check)}")  # fmt: skip
-        for line in (result.sentence, result.reason, result.remedy):
+        after = shown[n + 1].remedy if n + 1 < len(shown) else ""
+        for line in (result.sentence, result.reason, "" if result.remedy == after else result.remedy):
             if line:
                 console.print(f"    {escape(line)}")
     passed = _by_group(verdict.of(Outcome.PASSED))

@@ -154,7 +154,7 @@ def _bounds(row: Status, rule: Budgets, time: str) -> Iterator[tuple[str, Eviden
         yield (said if row.remaining < rule.least_left else ""), evidence
     for window, most in rule.most_burn.items():
         burn = row.burn.get(window)
-        value = "" if burn is None else f"{shortest(burn.quantize(Decimal('0.001')))}x"
+        value = "" if burn is None else f"{shortest(burn.quantize(Decimal('0.1')))}x"
         evidence = Evidence(
             names.sel(names.error_ratio(window), slo=row.slo), value, f"at most {shortest(most)}x", time
         )
