@@ -7,7 +7,7 @@ from typing import Any
 from dashboards.objectives import BUDGET, FASTER
 from dashboards.queries import ALERT, firing, worst_alert
 from slo import names
-from slo.board import Board, Colour, Column, Link, Mark, Panel, Query, Section, Variable
+from slo.board import Board, Colour, Column, Link, Mark, Panel, Query, Section, Step, Variable
 from slo.burn import TIERS
 from slo.links import runbook_url
 from slo.model import Stack
@@ -87,7 +87,7 @@ def _headline(stack: Stack) -> list[Panel]:
             **small,
         ),
         Panel(
-            title="SLI of this period", queries=[Query(expr=f"1 - max({of(names.PERIOD_RATIO)})")], unit="percentunit",
+            title="SLI this period", queries=[Query(expr=f"1 - max({of(names.PERIOD_RATIO)})")], unit="percentunit",
             decimals=3, links=[OVERVIEW],
             description="The share of good events, or of good time, in the period so far; of the worst group.",
             **small,
@@ -118,14 +118,15 @@ def _burn_down() -> Panel:
     calendar = f"{sel(names.ELAPSED, stack='$stack')} and on (stack, window) {INFO}"
     even = f"max(1 - ({calendar})) or 0 * max({of(names.REMAINING)})"
     return Panel(
-        title="Budget burn-down, this month and last",
-        description="What is left of the budget. The dashed line is an even burn: above it a calendar budget lasts to the "
+        title="Budget burn-down",
+        description="What is left of the budget, this period and the last. The dashed line is an even burn: above it a calendar budget lasts to the "
         "end of its period, which starts anew at midnight UTC; of a rolling one the line is 0, where it is spent.",
         unit="percentunit",
         width=16,
         height=10,
         high="1",
-        range="now-1M/M",
+        steps=(Step(at="0", colour="bad"),),
+        range="62d",
         queries=[
             Query(expr=of(names.REMAINING), name="Budget left"),
             Query(expr=even, name="Even burn", colour="grey", dashed=True),
@@ -207,15 +208,16 @@ def _tiers(stack: Stack) -> Panel:
         decimals=1,
         width=24,
         height=6,
+        sort="Tier",
         columns=[
-            Column(label="tier", title="Tier", width=140),
-            Column(label="long", title="Long window", width=120),
-            Column(label="short", title="Short window", width=120),
+            Column(label="tier", title="Tier"),
+            Column(label="long", title="Long window"),
+            Column(label="short", title="Short window"),
         ],
         queries=[
-            Query(expr=bound, name="Fires above", width=130),
-            Query(expr=now("long", [t.long for t in TIERS]), name="Burn, long", width=130, steps=FASTER),
-            Query(expr=now("short", [t.short for t in TIERS]), name="Burn, short", width=130, steps=FASTER),
+            Query(expr=bound, name="Fires above"),
+            Query(expr=now("long", [t.long for t in TIERS]), name="Burn, long", steps=FASTER),
+            Query(expr=now("short", [t.short for t in TIERS]), name="Burn, short", steps=FASTER),
         ],
         links=_runbooks(stack, names.PAGE, names.TICKET) or [OVERVIEW],
         empty="Every alert of this objective is switched off.",
@@ -272,5 +274,5 @@ def _alerts() -> Panel:
         queries=[Query(expr=sel("ALERTS", **SLO))],
         links=[OVERVIEW],
         empty="No alert fires for this objective.",
-        missing="–",
+        missing="none fires",
     )  # fmt: skip

@@ -15,24 +15,28 @@ PALETTE: dict[Colour, str] = {
     "warning": "#E69F00",
     "bad": "#D55E00",
     "unknown": "#8E8E8E",
-    "plain": "text",
     "blue": "#56B4E9",
     "purple": "#CC79A7",
     "yellow": "#F0E442",
     "grey": "#8E8E8E",
 }
+TEXT, CLEAR = "text", "transparent"  # what is plain: as text, and as the ground behind it
 DASH = {"fill": "dash", "dash": [8, 8]}
 
 
-def thresholds(steps: Sequence[Step], base: Colour = "plain") -> JSON:
-    """The base colour's value is JSON's null, as Grafana's schema wants it."""
-    found: list[JSON] = [{"color": PALETTE[base], "value": None}]
+def thresholds(steps: Sequence[Step], plain: str = TEXT) -> JSON:
+    """Colours from a value on. The first one's value is JSON's null, as Grafana's schema wants it."""
+    found: list[JSON] = [{"color": plain, "value": None}]
     for step in steps:
         if step.at == "-inf":
-            found[0] = {"color": PALETTE[step.colour], "value": None}
+            found[0] = {"color": colour(step.colour, plain), "value": None}
         else:
-            found.append({"color": PALETTE[step.colour], "value": number(step.at)})
+            found.append({"color": colour(step.colour, plain), "value": number(step.at)})
     return {"mode": "absolute", "steps": found}
+
+
+def colour(meaning: Colour, plain: str = TEXT) -> str:
+    return plain if meaning == "plain" else PALETTE[meaning]
 
 
 def number(text: str) -> int | float:
@@ -40,12 +44,12 @@ def number(text: str) -> int | float:
     return float(text) if "." in text else int(text)
 
 
-def mappings(values: Sequence[Value]) -> list[JSON]:
+def mappings(values: Sequence[Value], plain: str = TEXT) -> list[JSON]:
     """Words for values, and for the absence of one."""
     worded: JSON = {}
     special: list[JSON] = []
     for index, value in enumerate(values):
-        result = {"text": value.text, "color": PALETTE[value.colour], "index": index}
+        result = {"text": value.text, "color": colour(value.colour, plain), "index": index}
         if value.of == "absent":
             special.append({"type": "special", "options": {"match": "null+nan", "result": result}})
         else:
@@ -64,26 +68,29 @@ def override(matcher: str, of: str, properties: Iterable[tuple[str, Any]]) -> JS
     return {"matcher": {"id": matcher, "options": of}, "properties": found} if found else None
 
 
-def of_series(panel: Panel) -> list[JSON]:
+def of_series(panel: Panel, plain: str = TEXT) -> list[JSON]:
     """What single queries of a graph or a number have for themselves."""
-    found = (override("byFrameRefID", ref(i), _series(panel, query)) for i, query in enumerate(panel.queries))
+    found = (
+        override("byFrameRefID", ref(i), _series(panel, query, plain))
+        for i, query in enumerate(panel.queries)
+    )
     return [o for o in found if o is not None]
 
 
-def _series(panel: Panel, query: Query) -> Iterable[tuple[str, Any]]:
+def _series(panel: Panel, query: Query, plain: str) -> Iterable[tuple[str, Any]]:
     if query.unit and query.unit != panel.unit:
         yield "unit", query.unit
     if query.decimals is not None:
         yield "decimals", query.decimals
     if query.colour is not None:
-        yield "color", {"mode": "fixed", "fixedColor": PALETTE[query.colour]}
+        yield "color", {"mode": "fixed", "fixedColor": colour(query.colour)}
     if query.dashed:
         yield "custom.lineStyle", DASH
         yield "custom.fillOpacity", 0
     if query.steps:
-        yield "thresholds", thresholds(query.steps)
+        yield "thresholds", thresholds(query.steps, plain)
     if query.values:
-        yield "mappings", mappings(query.values)
+        yield "mappings", mappings(query.values, plain)
 
 
 def of_columns(panel: Panel, links: dict[str, list[JSON]]) -> list[JSON]:
@@ -101,6 +108,7 @@ def of_columns(panel: Panel, links: dict[str, list[JSON]]) -> list[JSON]:
 
 
 def _label(column: Column, links: dict[str, list[JSON]]) -> Iterable[tuple[str, Any]]:
+    yield "custom.filterable", True
     if column.width:
         yield "custom.width", column.width
     if links.get(column.label):

@@ -78,7 +78,7 @@ def _alerts(stack: Stack, service: Service) -> Panel:
         queries=[Query(expr=sel("ALERTS", stack=stack.name, service=service.name))],
         links=[OVERVIEW],
         empty="No alert of this service fires.",
-        missing="–",
+        missing="none fires",
     )
 
 

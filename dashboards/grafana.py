@@ -192,14 +192,14 @@ def _target(panel: Panel, query: Query, index: int, pace: Pace) -> Any:
     )
 
 
-def _defaults(panel: Panel) -> JSON:
+def _defaults(panel: Panel, plain: str = fields.TEXT) -> JSON:
     """The field configuration that every kind has."""
     defaults: JSON = {
         "unit": panel.unit,
         "noValue": panel.missing,
         "color": {"mode": "thresholds"},
-        "thresholds": fields.thresholds(panel.steps),
-        "mappings": fields.mappings(panel.values),
+        "thresholds": fields.thresholds(panel.steps, plain),
+        "mappings": fields.mappings(panel.values, plain),
     }
     if panel.decimals is not None:
         defaults["decimals"] = panel.decimals
@@ -209,8 +209,8 @@ def _defaults(panel: Panel) -> JSON:
     return defaults
 
 
-def _config(panel: Panel, overrides: list[JSON], **custom: Any) -> JSON:
-    return {"fieldConfig": {"defaults": _defaults(panel) | {"custom": custom}, "overrides": overrides}}
+def _config(panel: Panel, overrides: list[JSON], plain: str = fields.TEXT, **custom: Any) -> JSON:
+    return {"fieldConfig": {"defaults": _defaults(panel, plain) | {"custom": custom}, "overrides": overrides}}
 
 
 def _stat(panel: Panel, common: dict[str, Any]) -> Any:
@@ -228,7 +228,7 @@ def _stat(panel: Panel, common: dict[str, Any]) -> Any:
         orientation="horizontal" if lines else "auto",
         reduceCalc="lastNotNull",
         alignment="auto",
-        extraJson=_config(panel, fields.of_series(panel)) | {"options": options},
+        extraJson=_config(panel, fields.of_series(panel, fields.CLEAR), fields.CLEAR) | {"options": options},
     )
 
 
@@ -249,7 +249,7 @@ def _timeseries(panel: Panel, common: dict[str, Any]) -> Any:
     defaults = _defaults(panel) | {"color": {"mode": "palette-classic"}}
     if panel.steps:
         bounds = [fields.number(s.at) for s in panel.steps if s.at != "-inf"]
-        defaults["custom"] = {"axisSoftMax": max(bounds, default=None)}
+        defaults["custom"] = {"axisSoftMin": min(bounds), "axisSoftMax": max(bounds)}
     drawn.extraJson = {"fieldConfig": {"defaults": defaults}, "options": {"legend": {"showLegend": True}}}
     return drawn
 
@@ -263,7 +263,7 @@ def _table(panel: Panel, common: dict[str, Any]) -> Any:
         **common,
         transformations=fields.one_table(panel),
         extraJson=_config(
-            panel, overrides, align="auto", cellOptions={"type": "auto"}, filterable=True, inspect=False
+            panel, overrides, align="auto", cellOptions={"type": "auto"}, filterable=False, inspect=False
         )
         | {"type": "table", "options": {"cellHeight": "sm", "showHeader": True, "sortBy": sort}},
     )

@@ -54,13 +54,13 @@ def _headline() -> list[Panel]:
         ("SLIs without data", SCOPE.counted(SCOPE.no_data), BLIND,
          "Objectives whose indicator is not recorded now: nothing is known about them."),
         ("Rules failing", f"sum(ceil(increase({FAILED}[1h])))", COUNT, "Evaluations that failed within an hour."),
-        ("Evaluations missed", f"sum(ceil(increase({MISSED}[1h])))", NOTE,
+        ("Runs missed", f"sum(ceil(increase({MISSED}[1h])))", NOTE,
          "Evaluations skipped within an hour, as the one before took too long."),
         ("Slowest group", f"max({LAST} / {INTERVAL})", LATE,
          "The time of the slowest group as a share of its interval. From 100 % on evaluations are missed."),
         ("Targets down", "count(up == 0) or 0 * count(up)", NOTE,
          "Whatever Prometheus scrapes and does not reach, exporters among them."),
-        ("Alerts not delivered", f"ceil({UNDELIVERED})", COUNT,
+        ("Alerts lost", f"ceil({UNDELIVERED})", COUNT,
          "Within an hour: dropped by Prometheus, or failed on the way to a receiver."),
     )  # fmt: skip
     return [
@@ -143,7 +143,7 @@ def _blind() -> Panel:
         queries=[Query(expr=SCOPE.no_data)],
         links=[OVERVIEW],
         empty="Every indicator has data.",
-        missing="–",
+        missing="none",
     )  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def _targets() -> Panel:
         queries=[Query(expr="up == 0")],
         links=[OVERVIEW],
         empty="Every target is reached.",
-        missing="–",
+        missing="none",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.queries import ALERT, Scope
 from slo import names
-from slo.board import Column, Link, Panel, Query, Step
+from slo.board import Column, Link, Panel, Query, Step, Value
 
 DETAIL = f"{names.DETAIL}?var-stack=${{__data.fields.stack}}&var-slo=${{__data.fields.slo}}"
 BUDGET = (Step(at="-inf", colour="bad"), Step(at="0", colour="warning"), Step(at="0.25", colour="good"))
@@ -12,6 +12,9 @@ FASTER = (
     Step(at="-inf", colour="plain"),
     Step(at="1", colour="warning"),
 )  # than the budget lasts: 1 by definition
+
+
+LASTS = (Value(of="-1", text="lasts"), Value(of="absent", text="–"))
 
 
 def table(scope: Scope, height: int, links: tuple[Link, ...], whose: bool = True) -> Panel:
@@ -25,10 +28,10 @@ def table(scope: Scope, height: int, links: tuple[Link, ...], whose: bool = True
     # A hidden column is no field that a link could read.
     detail = DETAIL if whose else DETAIL.replace("${__data.fields.stack}", scope.stack["stack"])
     return Panel(
-        title="Objectives",
+        title="Each objective",
         kind="table",
         description="One line for each objective, and for each group of one that has groups. Burn rate 1 spends exactly "
-        "the budget of a period. Gone in: when the last hour goes on; empty where the budget lasts for the period. "
+        "the budget of a period. Gone in: when the last hour goes on; lasts: for the whole period at that rate. "
         "Alert: the gravest that fires for the objective.",
         height=height,
         width=24,
@@ -42,8 +45,8 @@ def table(scope: Scope, height: int, links: tuple[Link, ...], whose: bool = True
         queries=[
             Query(expr=scope.alert, name="Alert", unit="none", width=80, values=ALERT),
             Query(expr=scope.left, name="Budget left", unit="percentunit", decimals=1, width=105, steps=BUDGET),
-            Query(expr=scope.gone_in("1h"), name="Gone in", unit="dtdurations", width=110,
-                  empty="No budget runs out within its period."),
+            Query(expr=scope.gone_or_lasts("1h"), name="Gone in", unit="dtdurations", width=110,
+                  values=LASTS),
             *(
                 Query(expr=scope.burn(w), name=f"Burn {w}", unit="none", decimals=1, width=80, steps=FASTER)
                 for w in ("5m", "1h", "6h", "3d")

@@ -63,9 +63,7 @@ def _headline() -> list[Panel]:
          "Objectives whose indicator is not recorded now: nothing is known about them, good or bad."),
     )  # fmt: skip
     panels = [_number(title, SCOPE.counted(rows), text, steps) for title, rows, steps, text in found]
-    total = _number(
-        "Number of objectives", f"count({SCOPE.info})", "Objectives that the choices above select.", ()
-    )
+    total = _number("Objectives", f"count({SCOPE.info})", "Objectives that the choices above select.", ())
     return [*panels, total]
 
 

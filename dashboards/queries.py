@@ -75,6 +75,10 @@ class Scope:
         period = f"on (stack, window) group_left () {self.record(names.PERIOD)}"
         return f"(({self.left}) > 0) / ({self.burn(window)} > 0) * {period} < {period}"
 
+    def gone_or_lasts(self, window: str) -> str:
+        """The same, and -1 where the budget is known and lasts."""
+        return f"{self.gone_in(window)}\nor\n0 * ({self.left}) - 1"
+
     def counted(self, rows: str) -> str:
         """How many, or 0 where there are SLOs to count among: nothing recorded at all is no zero."""
         return f"count({rows}) or 0 * count({self.info})"
