@@ -73,6 +73,8 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(parent_key.public_key()), False)
         )
+        if parent is not None:  # as Fulcio's own intermediate says, and Fulcio asks
+            builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), False)
         return builder.sign(parent_key, hashes.SHA256())
 
     def chain(self) -> list[x509.Certificate]:
