@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Seconds between two threads' turns at the interpreter's lock, instead of 5 ms: with eight checks that compute, a
+# scrape waits for its turn a tenth as long, for 7 % of their speed.
+SWITCH = 0.0005
 LOOK = 2.0  # seconds between two looks at the configuration file
 GRACE = 2.0  # seconds for checks under way when the process is told to end
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -112,6 +116,7 @@ class Service:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises ConfigError when the address or the web configuration is no good."""
+        sys.setswitchinterval(SWITCH)
         exposition = Exposition(self.instruments, self.stop)
         self.loop.cycled = exposition.refresh
         site = Site(self.loop, exposition, Guard(self.config.web_config), self._state, self._clock)
@@ -222,9 +227,9 @@ class Service:
             return None
         try:
             from exporters import otlp
-        except ModuleNotFoundError as error:
+        except ModuleNotFoundError:
             raise ConfigError(
-                f"{self._path}: key 'otlp' needs {error.name}: pip install 'stella-slo[otlp]'"
+                f"{self._path}: key 'otlp' needs an extra: pip install 'stella-slo[otlp]'"
             ) from None
         fetcher = Fetcher(timeout=settings.timeout, verify=self.config.tls.context(), sleep=self.stop.wait)
         return otlp.Pusher(
