@@ -45,7 +45,9 @@ def read(data: bytes, what: str) -> Document:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Refused("malformed", f"{what} is not UTF-8 (byte {error.start})") from None
-    if text.lstrip("\ufeff \t\r\n").startswith("{"):
+    if text.startswith("\ufeff"):
+        raise Refused("malformed", f"{what} begins with a byte order mark: it is written without one")
+    if text.lstrip(" \t\r\n").startswith("{"):
         return Document(text, _json(text, what))
     return _yaml(text, what)
 

@@ -56,6 +56,7 @@ class Kits:
         self._settled, self._again_after, self._timeout = settled, again_after, timeout
         self._clock, self._monotonic = clock, monotonic
         self._stop = threading.Event()
+        # By name; threads of different kits share them, and each touches its own name only.
         self._judged: dict[str, Judged] = {}
         self._looked: dict[str, State] = {}
 
@@ -68,8 +69,9 @@ class Kits:
         for path in paths[:MOST]:
             name = Path(path).name
             found[path if name in found else name] = Path(path)
-        for gone in self._judged.keys() - found.keys():
-            self._judged.pop(gone, None)
+        for seen in (self._judged, self._looked):
+            for gone in [name for name in tuple(seen) if name not in found]:
+                seen.pop(gone, None)
         return found
 
     def check(self, name: str) -> Judged:

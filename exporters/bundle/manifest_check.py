@@ -19,7 +19,8 @@ from exporters.sigstore.bundle import open_bundle
 
 LARGEST_BUNDLE = 1 << 20  # bytes of a signature's bundle, and of a list of checksums
 MOST_REFERRERS = 64
-TORN = ("manifest", "checksum", "signature")  # checks that fail while a publisher is between two uploads
+# Checks that fail while a publisher is between two uploads, or a cache has not heard of the last one.
+TORN = ("manifest", "checksum", "signature", "succession")
 _SUM = re.compile(r"\\?([0-9a-f]{64})(?: [ *](.+))?")
 
 
@@ -39,7 +40,7 @@ class Judgement:
 
     @property
     def torn(self) -> bool:
-        """Did it fail in a way that a half published release does, and in no other?"""
+        """Did it fail in a way that a half published or half distributed release does, and in no other?"""
         failed = [check for check, outcome in self.checks.items() if outcome.verdict is Verdict.FAILED]
         return bool(failed) and all(check in TORN for check in failed)
 

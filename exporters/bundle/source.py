@@ -40,7 +40,8 @@ class Sources:
         return Fetched(_file(Path(location), max_bytes))
 
     def _url(self, url: str, max_bytes: int) -> bytes:
-        response = self._fetcher.get(url, max_bytes=max_bytes)
+        # What a cache kept of a manifest that has been replaced would look like a rollback.
+        response = self._fetcher.get(url, max_bytes=max_bytes, headers={"Cache-Control": "no-cache"})
         if response.status in (404, 410):
             raise NotThere(f"{response.url.partition('?')[0]} answered {response.status}")
         if response.status in (401, 403):
@@ -51,6 +52,8 @@ class Sources:
             raise CouldNotCheck(
                 "bad_response", f"{response.url.partition('?')[0]} answered {response.status}"
             )
+        if response.headers.get("content-type", "").startswith("text/html"):
+            raise CouldNotCheck("bad_response", f"{response.url.partition('?')[0]} answers with a web page")
         return response.body
 
     def _artifact(self, location: str, max_bytes: int, title: str) -> Fetched:
@@ -77,6 +80,8 @@ def _chosen(layers: tuple[Descriptor, ...], title: str, location: str) -> Descri
 
 def _file(path: Path, max_bytes: int) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise CouldNotCheck("unreachable", f"{path} is no file")
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError):

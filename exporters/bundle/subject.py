@@ -119,14 +119,15 @@ class Releases:
             yield from self._check_references(channel, release)
 
     def _forgive(self, name: str, found: Judgement) -> None:
-        """A manifest and its signature are two uploads. After a good one, a torn pair is unknown for one cycle."""
+        """A manifest and its signature are two uploads, and caches are many. After a good one, what a publication
+        under way looks like is unknown for one cycle."""
         if not found.torn:
             self._graced.discard(name)
         elif self._last.get(name) is Verdict.VERIFIED and name not in self._graced:
             self._graced.add(name)
             for check, outcome in found.checks.items():
                 if outcome.verdict is Verdict.FAILED:
-                    detail = f"{outcome.detail}; the last one was good, so it may be half published: it is read once more"
+                    detail = f"{outcome.detail}; the last one was good, and this may be a publication under way: it is read once more"
                     found.checks[check] = Outcome(Verdict.UNKNOWN, "bad_response", detail)
 
     def _accept(self, channel: Channel, release: Release, sha256: str) -> Iterator[tuple[str, Outcome]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -178,6 +179,7 @@ AT = "https://releases.example.org/stable.yaml"
         (lambda: httpx.Response(404), "bad_response"),
         (lambda: httpx.Response(401), "unauthorized"),
         (lambda: httpx.Response(429), "rate_limited"),
+        (lambda: httpx.Response(200, html="Log in"), "bad_response"),
         (lambda: httpx.Response(200, headers={"Content-Length": str(1 << 30)}, content=iter([b"x" * 4096] * 1000)),
          "too_large"),
     ],
@@ -232,6 +234,9 @@ def test_an_older_manifest_is_a_rollback(world: World) -> None:
     subject = world.subject()
     subject.check("stable")
     world.publish(old)
+    # A cache that has not heard of the new one: once.
+    assert said(subject.check("stable"))["succession"] == ("unknown", "bad_response")
+    assert valid(world) == 1
     findings = subject.check("stable")
     assert said(findings)["succession"] == ("failed", "rollback")
     assert "then list it under the channel's `withdrawn`" in detail(findings, "succession")
@@ -464,6 +469,25 @@ def test_a_release_yaml_without_any_checksum_is_incomplete(world: World) -> None
     release.manifest_bundle = raw(world.trust.sign_blob(release.manifest))
     world.publish(release)
     assert check(world)["checksum"] == ("failed", "incomplete")
+
+
+def test_a_bare_signature_by_a_key_counts_where_the_log_is_waived(world: World) -> None:
+    """As the platform's packaging writes it: cosign sign-blob --key ... --output-signature."""
+    release = world.release()
+    signer = world.trust.key()
+    (world.folder / "cosign.pub").write_bytes(signer.pem)
+    (world.folder / "release.yaml.sig").write_bytes(base64.b64encode(signer.sign(release.manifest)) + b"\n")
+    world.publish(release)
+    channel = {"name": "stable", "manifest": "release.yaml", "bundle": "release.yaml.sig"}
+    waived = {"key": "cosign.pub", "require_log": False}
+    assert check(world, channels=[{**channel, "policy": waived}])["signature"] == ("verified", "")
+    assert check(world, channels=[{**channel, "policy": {"key": "cosign.pub"}}])["signature"] == (
+        "failed",
+        "tlog",
+    )
+    assert check(world, channels=[channel])["signature"] == ("failed", "identity_mismatch")
+    (world.folder / "release.yaml.sig").write_bytes(base64.b64encode(signer.sign(b"something else")))
+    assert check(world, channels=[{**channel, "policy": waived}])["signature"] == ("failed", "bad_signature")
 
 
 def test_what_a_channel_requires_of_each_image_must_be_in_the_manifest(world: World) -> None:

@@ -32,6 +32,7 @@ def refusal(data: bytes) -> str:
         (b"", "release.yaml is empty"),
         (b"# nothing\n", "release.yaml is empty"),
         (b"a: \xff", "release.yaml is not UTF-8 (byte 3)"),
+        (b"\xef\xbb\xbfa: 1", "release.yaml begins with a byte order mark: it is written without one"),
         (b"[" * 200_000, "release.yaml is nested more than 16 levels deep"),
         (b'{"a":' * 200_000, "release.yaml is nested more than 16 levels deep"),
         (b'{"a":' * 17 + b"1" + b"}" * 17, "release.yaml is nested more than 16 levels deep"),

@@ -90,6 +90,19 @@ def test_other_content_under_the_digest_is_a_mismatch(world: World) -> None:
     assert published(world, "signer", "image") == (1, 0)
 
 
+def test_bytes_that_were_damaged_once_are_asked_for_again(world: World) -> None:
+    """One bad answer on the way is no mismatch."""
+    release = world.release()
+    world.publish(release)
+    digest = release.image("signer").digest
+    media, data = release.repo("stellaops/signer").manifests[digest]
+    answers = iter([data[:-1] + b" ", *[data] * 9])
+    world.broken[f"{SIGNER}/manifests/{digest}"] = lambda: httpx.Response(
+        200, content=next(answers), headers={"Content-Type": media}
+    )
+    assert said(world.subject().check("stable"))["signer image"] == ("verified", "")
+
+
 def test_an_sbom_of_another_image_is_a_mismatch(world: World) -> None:
     """Its digest is right, and its subject is not this image."""
     release = world.release()
