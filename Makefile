@@ -55,9 +55,9 @@ preview: .venv/.dev peers ## pictures of the dashboards into docs/images, drawn 
 	tools/peers chromium
 	$(BIN)/python -m tools.preview
 
-bench: .venv/.dev peers ## compile time and memory, beside Sloth; rule evaluation in a real Prometheus
+bench: .venv/.dev peers ## compile time and memory, beside Sloth; rules and the gate on a real Prometheus
 	tools/peers sloth
-	$(BIN)/python tools/bench.py
+	$(BIN)/python -m tools.bench
 
 clean: ## remove everything that was installed or built here
 	rm -rf .venv .tools .demo .bench

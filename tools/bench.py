@@ -1,6 +1,6 @@
 """Measure, beside Sloth on equivalent specs in the same run: the compiler's time, peak memory and marginal cost; the
 samples that the rules of one SLO read an hour. Then load 1,000 SLOs into a real Prometheus and compare each group's
-evaluation time with its interval."""
+evaluation time with its interval, and judge 500 SLOs by the gate."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from slo.quantity import Duration
+from tools import bench_gate
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (10, 100, 1000, 5000)
@@ -278,6 +279,9 @@ def main() -> None:
         promtool = shutil.which("promtool")
         if sloth and promtool:
             query_cost(Path(name), prometheus, promtool, sloth)
+        gate = Path(name) / "gate"
+        gate.mkdir()
+        bench_gate.measure(gate, 500)
         evaluation(Path(name), prometheus, 1000, seconds=int(os.environ.get("BENCH_SECONDS", "300")))
 
 

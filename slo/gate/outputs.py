@@ -30,6 +30,7 @@ def as_data(verdict: Verdict) -> dict[str, Any]:
         "policy": verdict.policy,
         "manifest_sha256": verdict.digest,
         "warnings": list(verdict.warnings),
+        "queries": verdict.queries,
         "results": [_result(r) for r in verdict.results],
     }
 
