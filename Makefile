@@ -44,6 +44,7 @@ test-live: .venv/.dev peers ## real servers, and rules replayed over simulated w
 	tools/peers prometheus3 crds cosign3 cosign2 fulcio timestamp
 	cd tests/live/replay && go build -o ../../../.tools/replay . && go test ./...
 	cd tests/live/registry && go build -o ../../../.tools/registry .
+	npm ci --silent --ignore-scripts --prefix tests/live/verify
 	$(BIN)/pytest -m live -n 0
 	.tools/prometheus3/promtool check rules --lint=all --lint-fatal generated/prometheus/*.yaml
 	$(BIN)/slo test --promtool .tools/prometheus3/promtool

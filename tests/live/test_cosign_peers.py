@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.live.second_opinion import case, opinions
 from tests.live.sigstoreworld import EMAIL, Sigstore, sigstore
 from tests.trustkit.exporter import KINDS, LABELS, Exporter, images
 from tests.trustkit.images import INDEX, MANIFEST, Attached, Remote, push_image, push_index
@@ -169,6 +170,19 @@ def test_a_real_signature_without_its_log_entry_fails(keyless: bool, world: Sigs
     said = judged(world, store, stripped, checks=["signature"], **policy(world, keyless))
     assert said == {"signature": "tlog"}
     assert not cosign_says(world, reference(store, stripped), keyless)["signature"]
+
+
+@pytest.mark.parametrize("keyless", [True, False], ids=["keyless", "key"])
+def test_javascript_agrees_on_what_cosign_wrote(keyless: bool, world: Sigstore, store: Remote) -> None:
+    """npm's @sigstore/verify on the very bytes in the registry."""
+    on = pushed(store, f"opinion-{keyless}".lower())
+    sign_all(world, reference(store, on), keyless=keyless)
+    root = json.loads(world.root.read_text())
+    how: dict[str, Any] = {"key": world.public_key.read_bytes()}
+    if keyless:
+        how = {"identity": EMAIL, "issuer": world.issuer.url}
+    said = opinions([case(root, json.loads(bundle), **how) for bundle in bundles(store, on)])
+    assert said == [""] * len(KINDS)
 
 
 def test_a_window_that_ended_before_the_signing_refuses(world: Sigstore, store: Remote) -> None:
