@@ -137,9 +137,8 @@ class View:
 
         return _REFERENCE.sub(one, text)
 
-    def run(self, panel: Mapping[str, Any], target: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The series of a target's answer."""
-        end = self.now
+    def request(self, panel: Mapping[str, Any], target: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """What Prometheus is asked for a target: the path, and its parameters."""
         span = self._span_of(panel)
         points = max(1, WIDTH * panel["gridPos"]["w"] // 24)
         minimum = self._seconds(target["interval"]) if target.get("interval") else DEFAULT_SCRAPE
@@ -147,12 +146,14 @@ class View:
         expr = self.fill(target["expr"], step, minimum, span)
         assert bool(target.get("instant")) != bool(target.get("range")), f"instant or range? {target}"
         if target.get("instant"):
-            answer = self.asked.get("query", query=expr, time=end)
-        else:
-            start = (end - span) // step * step
-            answer = self.asked.get("query_range", query=expr, start=start, end=end // step * step, step=step)
-        assert answer["resultType"] in ("vector", "matrix"), answer["resultType"]
-        result: list[dict[str, Any]] = answer["result"]
+            return "query", {"query": expr, "time": self.now}
+        start, end = (self.now - span) // step * step, self.now // step * step
+        return "query_range", {"query": expr, "start": start, "end": end, "step": step}
+
+    def run(self, panel: Mapping[str, Any], target: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The series of a target's answer. One that is never a number is none."""
+        path, params = self.request(panel, target)
+        result: list[dict[str, Any]] = self.asked.get(path, **params)["result"]
         return [s for s in result if any(v != "NaN" for _, v in s.get("values", [s.get("value")]))]
 
     def _span_of(self, panel: Mapping[str, Any]) -> int:
