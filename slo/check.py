@@ -166,7 +166,7 @@ def live(stack: Stack, timing: Timing, url: str, server: Prometheus | None = Non
     """
     with server or Prometheus(url) as prometheus:
         existing = set(prometheus.get("label/__name__/values", list))
-        found = list(_missing(stack, existing))
+        found = [*_missing(stack, existing), *_unanswerable(stack, existing)]
         for question in (_types, _buckets):
             try:
                 found += question(stack, prometheus, existing)
@@ -203,6 +203,19 @@ def _missing(stack: Stack, existing: set[str]) -> Iterator[Problem]:
                     "This Prometheus has never seen the metric.",
                     "Correct the name (for the Stella Ops catalogue: in the file of --metrics), or check the scrape.",
                 )  # fmt: skip
+
+
+def _unanswerable(stack: Stack, existing: set[str]) -> Iterator[Problem]:
+    """Checks of a release that nothing here can answer: the gate will not be able to tell."""
+    for check in stack.checks:
+        selected = {s.metric for s in promql.selectors(check.query) if s.metric}
+        absent = sorted(m for m in selected - existing if m != "ALERTS" and not m.startswith("slo:"))
+        if absent:
+            yield Problem(
+                f"check {check.name}", "metric-missing", "warning", ", ".join(absent),
+                "This Prometheus has never seen it, so the gate cannot tell, and does not promote.",
+                f"Provide it, or waive {check.name} in the gate's policy with the reason.",
+            )  # fmt: skip
 
 
 def _metrics(stack: Stack) -> Iterator[tuple[str, list[str], str]]:

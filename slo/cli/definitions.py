@@ -24,9 +24,11 @@ from slo.cli.options import (
     FINDINGS,
     Definitions,
     Format,
+    HTTPConfigFile,
     Metrics,
     Plain,
     Scrape,
+    Tenant,
     app,
     console_,
     plain_table,
@@ -34,7 +36,9 @@ from slo.cli.options import (
 )
 from slo.compile import compile_stack
 from slo.errors import DefinitionError, Problem
+from slo.http_config import load_access
 from slo.model import SLO, Stack
+from slo.prometheus import Prometheus
 
 
 @app.command()
@@ -95,6 +99,8 @@ def validate(
     output: Annotated[
         Format, typer.Option("--output", help="text, json, or github (annotations of a workflow).")
     ] = Format.text,
+    http_config: HTTPConfigFile = None,
+    tenant: Tenant = "",
     metrics: Metrics = None,
     scrape_interval: Scrape = None,
 ) -> None:
@@ -102,7 +108,8 @@ def validate(
     stack, config = stack_of(definitions, metrics, scrape_interval)
     problems = check.static(stack, config.timing)
     if live is not None:
-        problems += check.live(stack, config.timing, live)
+        server = Prometheus(live, access=load_access(http_config, tenant))
+        problems += check.live(stack, config.timing, live, server)
     problems = sorted(problems)
     if output is Format.json:
         print(json.dumps([_as_json(p) for p in problems], indent=2, ensure_ascii=False))

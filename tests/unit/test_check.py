@@ -12,6 +12,7 @@ from alerts.recording import Timing
 from slo import (
     Above,
     AlertPolicy,
+    Check,
     Composite,
     Duration,
     GoldenSignals,
@@ -177,6 +178,16 @@ def test_a_metric_that_does_not_exist_is_an_error_of_an_slo() -> None:
     """Its name is shown."""
     problem = only(live(stack(slo(sli=Ratio(bad="typo_total", total="requests_total")))))
     assert (problem.check, problem.severity, problem.text) == ("metric-missing", "error", "typo_total")
+
+
+def test_a_check_that_nothing_can_answer_is_listed_with_what_to_do() -> None:
+    """The gate would say "cannot tell"; what the rules record, and alerts, come by themselves."""
+    query = "max(backup_age) < bool 86400 and on () count(slo:clock:seconds) and on () count(ALERTS)"
+    backup = Check(name="backup-fresh", title="Backed up", query=query, description="Nightly backups.",
+                   remedy="Run the backup.", evidence="max(backup_age)", measures="age")  # fmt: skip
+    problem = only(live(stack(slo(), checks=[backup])))
+    assert (problem.place, problem.severity, problem.text) == ("check backup-fresh", "warning", "backup_age")
+    assert "waive backup-fresh in the gate's policy" in problem.remedy
 
 
 def test_a_metric_that_does_not_exist_is_a_warning_of_a_monitor() -> None:
