@@ -127,6 +127,15 @@ class Instruments:
                 return None
             return series.values[0] if len(series.values) == 1 else sum(series.values[:-1])
 
+    def series(self, metric: Metric, **labels: str) -> list[dict[str, str]]:
+        """The labels of each series that has at least these: what a former configuration left, for example."""
+        with self._lock:
+            keys = list(self._families[metric.name][1])
+        wanted = [(metric.labels.index(name), value) for name, value in labels.items()]
+        return [
+            dict(zip(metric.labels, key, strict=True)) for key in keys if all(key[i] == v for i, v in wanted)
+        ]
+
     def render(self, openmetrics: bool) -> bytes:
         """The exposition, in Prometheus' text format 0.0.4 or OpenMetrics 1.0 (without its `# EOF`)."""
         with self._lock:

@@ -112,7 +112,11 @@ def _of_exporter(prefix: str) -> tuple[Metric, ...]:
             "How long the last cycle over all targets took.",
             unit="seconds",
         ),
-        Metric(f"{name}_cycle_failures_total", "counter", "Cycles ended early by an error of the exporter."),
+        Metric(
+            f"{name}_cycle_failures_total",
+            "counter",
+            "Cycles in which the exporter itself failed: a check raised, hung, or the targets could not be listed.",
+        ),
         Metric(
             f"{name}_config_last_reload_success_timestamp_seconds",
             "gauge",

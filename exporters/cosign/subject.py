@@ -75,15 +75,19 @@ class Cosign:
 
     def _introduce(self, image: Image, before: Image | None) -> None:
         """A component with another digest is another image: what was known of the former is not about it."""
-        if before is not None and before.reference != image.reference:
+        info = {
+            "component": image.component,
+            "repository": str(image.reference.repository),
+            "digest": image.reference.digest,
+        }
+        if before is None:  # at the start, or after a reload: a former configuration may have named another
+            known = self._instruments.series(m.IMAGE_INFO, component=image.component)
+            changed = any(labels != info for labels in known)
+        else:
+            changed = before.reference != image.reference
+        if changed:
             self._instruments.forget(image.component)
-        self._instruments.set(
-            m.IMAGE_INFO,
-            1,
-            component=image.component,
-            repository=str(image.reference.repository),
-            digest=image.reference.digest,
-        )
+        self._instruments.set(m.IMAGE_INFO, 1, **info)
 
     def _check(self, image: Image) -> Sequence[Finding]:
         began = self._monotonic()

@@ -122,6 +122,18 @@ def test_one_series_is_removed_by_its_labels() -> None:
     ]
 
 
+def test_series_are_found_by_some_of_their_labels() -> None:
+    """What a former configuration left behind."""
+    instruments = Instruments(m.COSIGN)
+    for component, digest in (("a", "old"), ("b", "other")):
+        instruments.set(m.IMAGE_INFO, 1, component=component, repository="r", digest=digest)
+    assert instruments.series(m.IMAGE_INFO, component="a") == [
+        {"component": "a", "repository": "r", "digest": "old"}
+    ]
+    assert len(instruments.series(m.IMAGE_INFO)) == 2
+    assert instruments.series(m.IMAGE_INFO, component="c") == []
+
+
 def test_misuse_is_an_error() -> None:
     """Wrong labels, wrong kind, a counter that would fall."""
     instruments = Instruments(m.COSIGN)

@@ -13,7 +13,9 @@ import pytest
 
 from exporters import metrics as m
 from exporters.config import ConfigError
+from exporters.cosign import build
 from exporters.cosign.evidence import MOST_CANDIDATES, TELLING, check_of
+from exporters.fetch import Fetcher
 from exporters.metrics import FAILURE_REASONS
 from tests.trustkit.exporter import KINDS, LABELS, Exporter, images, sign_all, signed_image
 from tests.trustkit.images import Attached, digest_of, push_image, push_index
@@ -69,6 +71,21 @@ def test_a_release_image_is_verified(log: str, api: bool, folder: Path, kit: Tru
         assert exporter.value(m.CHECK_DURATION, check=check) == 1
     info = {"component": "scanner", "repository": f"{HOST}/stellaops/scanner", "digest": world.on.image}
     assert exporter.value(m.IMAGE_INFO, **info) == 1
+
+
+def test_after_a_reload_nothing_is_said_of_a_former_digest(world: World, kit: TrustKit) -> None:
+    """A component that the new configuration names by another digest starts anew; one it names alike does not."""
+    sign_all(kit, world.on)
+    other = signed_image(kit, world.registry, "stellaops/other")
+    before = world.exporter(**images(HOST, scanner=world.on, other=other))
+    before.cycle()
+    now = signed_image(kit, world.registry, "stellaops/scanner", salt="new")
+    after = world.exporter(**images(HOST, scanner=now, other=other))
+    reloaded = build(after.config, before.instruments, Fetcher(transport=behind(world.registry)))
+    reloaded.targets()
+    assert [s["digest"] for s in before.instruments.series(m.IMAGE_INFO, component="scanner")] == [now.image]
+    assert before.verified("scanner", "signature") is None
+    assert before.verified("other", "signature") == 1
 
 
 def test_of_a_multi_arch_image_the_index_is_what_is_signed(world: World, kit: TrustKit) -> None:
