@@ -179,3 +179,13 @@ class Config(Common):
             if names.count(name) > 1:
                 raise ValueError(f"two logs or mirrors have the name {name}: give each its own")
         return logs
+
+    @model_validator(mode="after")
+    def _writes_end(self) -> Config:
+        for log in self.logs:
+            if log.write is not None and log.write.within >= self.check_timeout:
+                raise ValueError(
+                    f"the write probe of {log.name} may wait for {log.write.within:g} s, and a check is given up "
+                    f"after {self.check_timeout:g} s: lower write.within or raise check_timeout"
+                )
+        return self

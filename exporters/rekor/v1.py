@@ -29,8 +29,8 @@ class ApiReader:
         self._keys = keys
 
     def checkpoints(self, *, fresh: bool = False) -> tuple[Checkpoint, ...]:
-        keys = self._keys()
         info = self._get("/api/v1/log", LOG_BYTES, fresh)
+        keys = self._keys()
         closed = info.get("inactiveShards") or []
         if not isinstance(closed, list) or len(closed) > SHARDS:
             raise CouldNotCheck(

@@ -114,11 +114,10 @@ class TileReader:
         self._keys = keys
 
     def checkpoints(self, *, fresh: bool = False) -> tuple[Checkpoint, ...]:
-        keys = self._keys()
         raw = self._reader(fresh)("checkpoint", MAX_BYTES)
         if raw is None:
             raise CouldNotCheck("bad_response", f"there is no {self._url}/checkpoint")
-        return (verify(raw, self._origin, keys),)
+        return (verify(raw, self._origin, self._keys()),)
 
     def consistency(self, first: int, second: Checkpoint, *, fresh: bool = False) -> Sequence[bytes]:
         tiles = Tiles(self._reader(fresh), second.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -131,6 +132,23 @@ def test_an_entry_is_found_by_its_uuid(tmp_path: Path, log: logkit.Log, long: bo
     log.entries[9] = b"something else"
     assert world.check()["inclusion"] == "failed not_included"
     assert world.failures()["entry not_included"] == 2
+
+
+def test_the_entry_of_a_bundle_must_be_the_logs(tmp_path: Path, log: logkit.Log) -> None:
+    """Found by the index in the bundle, and compared with the body in it."""
+    proof = {"checkpoint": {"envelope": log.checkpoint().decode()}}
+    entry = {"logIndex": "9", "inclusionProof": proof}
+
+    def write(body: bytes) -> None:
+        logged = {**entry, "canonicalizedBody": base64.b64encode(body).decode()}
+        content = {"verificationMaterial": {"tlogEntries": [logged]}}
+        (tmp_path / "bundle.json").write_text(json.dumps(content))
+
+    world = World(tmp_path).log(log, entry={"bundle": "bundle.json"}).exporter()
+    write(log.entries[9])
+    assert world.check()["inclusion"] == "verified"
+    write(b"never logged")
+    assert world.check()["inclusion"] == "failed not_included"
 
 
 def change_entry(key: str, value: object) -> Callable[[dict[str, Any]], object]:

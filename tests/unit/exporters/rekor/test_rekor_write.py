@@ -138,6 +138,13 @@ def test_more_than_one_write_in_five_minutes_is_refused(tmp_path: Path, every: o
         world.exporter()
 
 
+def test_a_wait_longer_than_a_check_is_refused(tmp_path: Path) -> None:
+    """It would be given up each time."""
+    world = World(tmp_path).log(logkit.Log(), write={"within": "2m"})
+    with pytest.raises(ConfigError, match=r"lower write\.within or raise check_timeout"):
+        world.exporter()
+
+
 def test_an_entry_that_never_appears_is_a_timeout(tmp_path: Path) -> None:
     """The log took it and does not show it within the time: a failure of the probe, no verdict on the log."""
     log = logkit.Log().grow(5)
