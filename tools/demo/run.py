@@ -94,13 +94,13 @@ class Demo:
 
     def start(self, webhook: Webhook) -> None:
         """Write the configuration, start everything, return when all are ready."""
-        self.webhook = webhook
         config = Config(Duration.parse(self.scrape))
         compiled = [compile_stack(stack, config) for stack in self.stacks]
         self._configure(compiled, webhook.url)
         for server in self.servers:
             server.start()
         webhook.start()
+        self.webhook = webhook  # what was not started cannot be stopped
         for server in self.servers:
             server.wait_ready()
 
