@@ -61,7 +61,11 @@ ROWS: tuple[Row, ...] = (
         "LTS is supported for 12 months",
         not_measured="a promise to customers: no metric tells the support end",
     ),
-    Row("1.3", "Web UI and Scanner are within one minor of their peers", ("alert:StellaVersionSkew",)),
+    Row(
+        "1.3",
+        "Web UI and Scanner are within one minor of their peers",
+        ("alert:StellaVersionSkew", "alert:StellaSkewVerdictOld"),
+    ),
     Row("1.3", "Authority, Signer and Attestor run the same minor", ("alert:StellaTriangleSkew",)),
     Row(
         "2.1",
@@ -98,7 +102,11 @@ ROWS: tuple[Row, ...] = (
     Row(
         "3.1",
         "Images resolve by digest",
-        ("alert:StellaReleaseReferenceMissing", "alert:StellaReleaseDigestMismatch"),
+        (
+            "alert:StellaReleaseReferenceMissing",
+            "alert:StellaReleaseDigestMismatch",
+            "alert:StellaReferencesVerdictOld",
+        ),
     ),
     Row("3.2", "The token service is reachable", ("alert:StellaTokenServiceUnreachable",)),
     Row("3.2", "Tokens live 60 to 300 s", ("alert:StellaRegistryTokenLifetimeWrong",)),

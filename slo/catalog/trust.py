@@ -129,6 +129,11 @@ def _bundle(m: Metrics, s: Services) -> Iterator[Monitor]:
         "A release manifest could not be checked for a while.", f"{channel}: the last verdict is {AGE} old.",
     )  # fmt: skip
     yield monitor(
+        "StellaReferencesVerdictOld", s.releases, older(b.references_check, b.unknown_age, "channel"),
+        "What a release manifest names could not be looked up for a while.",
+        f"{channel}: the last verdict on its references is {AGE} old.",
+    )  # fmt: skip
+    yield monitor(
         "StellaReleaseDigestMismatch", s.releases, below(b.digest, "1", "component", "kind"),
         "The registry serves something else than the release manifest names.",
         f"{part} has another digest. Do not deploy it.", **AT_ONCE,
@@ -208,6 +213,11 @@ def _skew(m: Metrics, s: Services) -> Iterator[Monitor]:
         above(match(m.releases.skew, rule="~web_ui|scanner"), "0", "rule"),
         "Running components are more than one minor version apart.",
         f"{pairs} break rule {{{{ $labels.rule }}}}.", lasting="1h",
+    )  # fmt: skip
+    yield monitor(
+        "StellaSkewVerdictOld", s.releases, older(m.releases.skew_check, m.releases.unknown_age, "rule"),
+        "The versions of running components could not be compared for a while.",
+        f"Rule {{{{ $labels.rule }}}}: the last verdict is {AGE} old.",
     )  # fmt: skip
     yield monitor(
         "StellaTriangleSkew", s.releases, above(match(m.releases.skew, rule="triangle"), "0"),
