@@ -23,12 +23,11 @@ h1 { font-size: 1.4rem; margin: 0 0 .25rem; } p { margin: .25rem 0 1rem; color: 
 ul { display: flex; flex-wrap: wrap; gap: 1.5rem; list-style: none; padding: 0; font-size: 1.1rem; font-weight: 600; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-caption { text-align: left; color: var(--soft); padding-bottom: .5rem; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-td:nth-child(n+5) { white-space: nowrap; } thead th { color: var(--soft); font-weight: 600; }
-tbody th { font-weight: 600; min-width: 10rem; }
+caption { text-align: left; max-width: 90vw; color: var(--soft); padding-bottom: .5rem; }
+th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
+tbody th, td:nth-child(4) { white-space: normal; overflow-wrap: anywhere; } td:nth-child(4) { min-width: 18rem; width: 60%; }
+thead th { color: var(--soft); } th { font-weight: 600; } tbody th { min-width: 9rem; }
 .failed { color: var(--failed); } .unknown { color: var(--unknown); } .verified { color: var(--verified); }
-.failed, .unknown, .verified { white-space: nowrap; }
 """
 
 
