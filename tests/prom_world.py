@@ -78,7 +78,7 @@ GRIDS = (
 )
 
 # What an outage takes with it: an indicator has no data any more, one of our exporters and some probes are down.
-GONE = re.compile(r"ui_route_render_seconds")
+GONE, BLIND = re.compile(r"ui_route_render_seconds"), "web-ui-render-latency"
 DOWN = re.compile(r'up\{.*job="stella-rekor-exporter"|probe_success\{.*target="(registry|licensing)"')
 # Of a server's own metrics these grow only when something is wrong.
 _TROUBLE = re.compile(r"fail|missed|dropped|error|corrupt|evicted")

@@ -14,11 +14,11 @@ import pytest
 
 import dashboards
 from dashboards import Dashboard
-from slo import names
+from slo import names, promql
 from slo.board import Panel
 from tests import grafana
 from tests.grafana import View
-from tests.prom_world import EARLY, HEALTHY, OUTAGE, STACK, STACKS, TAMPERED, TIMING, Asked
+from tests.prom_world import BLIND, EARLY, HEALTHY, OUTAGE, STACK, STACKS, TAMPERED, TIMING, Asked
 
 BUILT = dashboards.build(STACK, TIMING)
 BY_UID = {d.uid: d for d in BUILT}
@@ -32,7 +32,7 @@ def _alike() -> set[str]:
     seen: set[str] = set()
     alike = set()
     for slo in (slo for stack in STACKS for slo in stack.slos):
-        kind = repr((type(slo.sli), slo.window, slo.alerts, slo.by))
+        kind = repr((type(slo.sli), slo.window, slo.alerts, slo.by, slo.id == BLIND))
         alike |= {slo.id} if kind in seen else set()
         seen.add(kind)
     return alike
@@ -131,6 +131,25 @@ def test_every_name_that_a_panel_uses_is_in_its_answers(
         )
 
 
+@pytest.mark.parametrize(("dashboard", "json", "panel"), CASES)
+def test_every_series_that_a_query_names_exists(
+    asked: Asked, dashboard: Dashboard, json: dict[str, Any], panel: Panel
+) -> None:
+    """Behind an `or` too: a fallback does not hide a metric that nobody publishes."""
+    for target in json["targets"]:
+        lost: set[int] | None = None
+        for moment in (HEALTHY, *TROUBLE):
+            for view in _views(asked, dashboard.uid, moment) if lost is None or lost else ():
+                named = promql.selectors(view.request(json, target)[1]["query"])
+                wanted = range(len(named)) if lost is None else lost
+                lost = {
+                    i for i in wanted if not asked.get("query", query=str(named[i]), time=moment)["result"]
+                }
+        assert not lost, (
+            f"{_said(json, target['refId'])}: {[str(named[i]) for i in lost or ()]} finds nothing"
+        )
+
+
 VARIABLES = [
     pytest.param(d, v["name"], id=f"{d.uid}-{v['name']}") for d in BUILT for v in d.json["templating"]["list"]
 ]
@@ -157,7 +176,7 @@ def test_a_variable_offers_values_and_each_of_them_leads_to_data(
 @pytest.mark.parametrize("dashboard", BUILT, ids=lambda d: d.uid)
 def test_marks_of_a_dashboard_are_set_in_an_outage(asked: Asked, dashboard: Dashboard) -> None:
     """Annotations of alerts find those that fire, and can say which."""
-    views = View.every(asked, dashboard.json, OUTAGE)
+    views = _views(asked, dashboard.uid, OUTAGE)
     for mark in dashboard.json["annotations"]["list"]:
         if mark.get("builtIn"):
             continue
