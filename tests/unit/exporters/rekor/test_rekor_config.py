@@ -9,10 +9,12 @@ from typing import Any
 
 import logkit
 import pytest
+import yaml
 from rekorworld import World
 
 from exporters import metrics as m
-from exporters.config import ConfigError
+from exporters.config import ConfigError, validate
+from exporters.rekor import Config
 
 LOG = logkit.Log().grow(5)
 
@@ -101,3 +103,12 @@ def test_counters_start_at_zero(tmp_path: Path) -> None:
         assert world.value(m.PROBE_FAILURES, operation="inclusion", reason=reason) == 0
         assert world.value(m.PROBE_FAILURES, "copy", operation="checkpoint", reason=reason) == 0
     assert world.value(m.REKOR_UP) is None
+
+
+def test_the_documented_configuration_can_be_used() -> None:
+    """The example on the exporters' page."""
+    page = (Path(__file__).parents[4] / "docs" / "exporters.md").read_text()
+    example = page.split("```yaml rekor\n")[1].split("```")[0]
+    config = validate(Config, yaml.safe_load(example), Path("/etc/slo-exporter/rekor.yaml"))
+    assert [log.kind for log in config.logs] == ["v2", "v1"]
+    assert all(log.write is None for log in config.logs)
