@@ -320,7 +320,7 @@ def _parse(url: str, base: httpx.URL | None = None) -> httpx.URL:
         raise CouldNotCheck("bad_response", f"{_shown(url)!r} is no http or https URL")
     if found.userinfo:
         raise CouldNotCheck("bad_response", f"{_shown(str(found))} carries a user in its URL: refused")
-    return found.copy_with(fragment=None)
+    return found.copy_with(fragment=None) if found.fragment else found  # a copy costs as much as the parsing
 
 
 def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:

@@ -26,7 +26,7 @@ from exporters.sigstore.certificate import issued
 from exporters.sigstore.document import BUNDLES, Malformed, child, objects, octets, read_bundle, text
 from exporters.sigstore.keys import signed
 from exporters.sigstore.policy import CertificatePolicy, NotOurs, Policy
-from exporters.sigstore.statement import InToto, read_envelope, read_statement
+from exporters.sigstore.statement import Envelope, InToto, read_envelope, read_statement
 from exporters.sigstore.tlog import LogEntry, Logged, describe, verify_entry
 from exporters.sigstore.trust import Trust
 
@@ -72,6 +72,7 @@ class OpenBundle:
     """A bundle that was read, and nothing more: `statement` is a claim until it is verified."""
 
     document: dict[str, Any] = field(repr=False)
+    envelope: Envelope | None = field(repr=False)
     statement: InToto | None
 
     @property
@@ -91,11 +92,10 @@ def open_bundle(raw: bytes) -> OpenBundle:
             raise Refused(
                 "unsupported", f"bundles of media type {document.get('mediaType')!r} are not verified"
             )
-        envelope = document.get("dsseEnvelope")
-        statement = (
-            None if envelope is None else read_statement(read_envelope(child(document, "dsseEnvelope")))
-        )
-        return OpenBundle(document, statement)
+        if "dsseEnvelope" not in document:
+            return OpenBundle(document, None, None)
+        envelope = read_envelope(child(document, "dsseEnvelope"))
+        return OpenBundle(document, envelope, read_statement(envelope))
 
 
 def verify_statement(raw: bytes | OpenBundle, digest: str, policy: Policy, trust: Trust | None) -> Statement:
@@ -105,9 +105,9 @@ def verify_statement(raw: bytes | OpenBundle, digest: str, policy: Policy, trust
     """
     opened = raw if isinstance(raw, OpenBundle) else open_bundle(raw)
     with closed("bundle"):
-        if opened.statement is None:
+        envelope, said = opened.envelope, opened.statement
+        if envelope is None or said is None:
             raise Refused("unsupported", "the bundle holds a plain signature, no statement")
-        envelope = read_envelope(child(opened.document, "dsseEnvelope"))
 
         def keyless(verifier: Verifier, bundle: Bundle, wanted: CertificatePolicy) -> None:
             verifier.verify_dsse(bundle, wanted)
@@ -118,8 +118,7 @@ def verify_statement(raw: bytes | OpenBundle, digest: str, policy: Policy, trust
             key = policy.public_key()
             logged = Logged(envelope.signature, key, envelope.signed, envelope.payload)
             proven = _by_key(opened, logged, policy, trust)
-        opened.statement.compare_subject(digest)
-        said = opened.statement
+        said.compare_subject(digest)
         return Statement(proven.signed_at, proven.log_entries, said.predicate_type, said.content)
 
 
@@ -195,7 +194,9 @@ def _keyless(
             raise _refused(error, leaf, moments) from None
 
     within_windows(trust, moments, issued(leaf), against)
-    proven = promised or tuple(timestamp.verified(stamps, signature, trust))
+    if promised or len(moments) == 1:  # the library wants one proven time at least, so it is this one
+        return Signed(min(promised or moments), tuple(map(describe, opened.entries)))
+    proven = tuple(timestamp.verified(stamps, signature, trust))
     return Signed(min(proven, default=None), tuple(map(describe, opened.entries)))
 
 

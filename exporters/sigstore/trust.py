@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,11 @@ class Trust:
         """sigstore-python's verifier over this part of the root. ValueError where the part is too small."""
         config = {"mediaType": _CONFIG, "trustedRoot": _opened(self._document), "signingConfig": _SIGNING}
         try:
-            return Verifier(trusted_root=ClientTrustConfig.from_json(json.dumps(config)).trusted_root)
+            root = ClientTrustConfig.from_json(json.dumps(config)).trusted_root
+            for method in ("rekor_keyring", "ct_keyring", "get_timestamp_authorities"):
+                # The library asks for them, and parses all keys, in every verification.
+                setattr(root, method, cache(getattr(root, method)))
+            return Verifier(trusted_root=root)
         except (SigstoreError, ValueError) as error:
             raise ValueError(str(error)) from None
 
