@@ -16,6 +16,7 @@ import dashboards
 from dashboards import Dashboard
 from slo import names, promql
 from slo.board import Panel
+from slo.catalog.boards.words import READINESS
 from tests import grafana
 from tests.grafana import View
 from tests.prom_world import BLIND, EARLY, HEALTHY, OUTAGE, STACK, STACKS, TAMPERED, TIMING, Asked
@@ -199,3 +200,13 @@ def test_the_overview_has_one_line_for_each_objective(asked: Asked, moment: int)
     table = next(json for json in grafana.drawn(dashboard.json) if json["type"] == "table")
     found = grafana.rows(_answers(View(asked, dashboard.json, moment), table).values())
     assert sorted(dict(row)["slo"] for row in found) == sorted(s.id for stack in STACKS for s in stack.slos)
+
+
+@pytest.mark.parametrize(("moment", "verdict"), [(HEALTHY, "1"), (TAMPERED, "0"), (OUTAGE, "0")])
+def test_the_first_panel_of_readiness_says_whether_a_release_may_go(
+    asked: Asked, moment: int, verdict: str
+) -> None:
+    """Ready on a healthy platform; not once something was tampered with, nor while budgets burn."""
+    json = BY_UID[READINESS].json
+    answers = _answers(View(asked, json, moment), next(grafana.drawn(json)))
+    assert [series["value"][1] for series in answers["A"]] == [verdict]

@@ -37,7 +37,7 @@ def _values(world: World, name: str) -> list[float]:
 
 def test_every_metric_of_the_exporters_is_published_with_its_labels() -> None:
     """No family is missing, and none has a label less than exporters.metrics says."""
-    world = World(catalog.stack(), clock=Clock())
+    world = World(catalog.stack(), clock=Clock(), step=60)
     labels = {s.metric: {m.name for m in s.matchers} for s, _ in _samples(world)}
     for metric in exported.ALL:
         name = metric.name + ("_bucket" if metric.type == "histogram" else "")
@@ -48,7 +48,7 @@ def test_every_metric_of_the_exporters_is_published_with_its_labels() -> None:
 def test_something_tampered_with_fails_one_check_and_leaves_another_without_a_verdict() -> None:
     """A verdict turns to 0, others stand still and grow old; on a normal day all are 1 and fresh."""
     clock = Clock()
-    world = World(catalog.stack(), clock=clock)
+    world = World(catalog.stack(), clock=clock, step=60)
     verdicts, checked = exported.IMAGE_VERIFIED.name, exported.IMAGE_LAST_CHECK.name
     assert set(_values(world, verdicts)) == {1.0}
     world.switch("tampered")
@@ -66,7 +66,7 @@ def test_something_tampered_with_fails_one_check_and_leaves_another_without_a_ve
 def test_an_outage_leaves_verdicts_as_they_are_and_old() -> None:
     """Nobody could check anything: nothing became bad, nothing was judged."""
     clock = Clock()
-    world = World(catalog.stack(), clock=clock)
+    world = World(catalog.stack(), clock=clock, step=60)
     world.switch("outage", "cosign")
     clock.now += 7200
     assert set(_values(world, exported.IMAGE_VERIFIED.name)) == {1.0}

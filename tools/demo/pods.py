@@ -28,10 +28,10 @@ COMPONENTS = (
 )  # fmt: skip
 KINDS = ("image", "sbom", "provenance")
 LOGS = {"public": "2026-1", "stella": "0"}  # and the shard that is written to
-# Version, channel, days since it was first seen there. The newest still soaks on edge.
+# Version, channel, days since it was first seen there. The newest has just been on edge for long enough.
 SEEN = (
     ("2.4.0", "edge", 70), ("2.4.0", "stable", 60), ("2.4.0", "lts", 30), ("2.4.1", "edge", 20),
-    ("2.4.1", "stable", 10), ("2.5.0", "edge", 3),
+    ("2.4.1", "stable", 10), ("2.5.0", "edge", 7.5),
 )  # fmt: skip
 NEWEST = {"edge": "2.5.0", "stable": "2.4.1", "lts": "2.4.0"}
 KITS = ("stable-2.4.1", "lts-2.4.0")
