@@ -15,6 +15,7 @@ from rawserver import Authority
 from exporters.config import Common, ConfigError, Secret, Tls, load, split_address
 from exporters.outcome import CouldNotCheck
 from exporters.strict_yaml import LARGEST, parse
+from exporters.webconfig import WebConfig
 
 
 def written(folder: Path, text: str | bytes) -> Path:
@@ -190,3 +191,20 @@ def test_every_key_is_described() -> None:
         if not about.get("description")
     ]
     assert silent == []
+
+
+def block(word: str) -> str:
+    """A YAML block of the exporters' page."""
+    page = (Path(__file__).parents[3] / "docs" / "exporters.md").read_text(encoding="utf-8")
+    return page.partition(f"```yaml {word}\n")[2].partition("```")[0]
+
+
+def test_the_pages_examples_are_configurations(tmp_path: Path) -> None:
+    """The common one holds every key, and what it says is the default is the default."""
+    common = load(Common, written(tmp_path, block("common")))
+    assert common.model_fields_set == set(Common.model_fields)
+    telling = {"interval", "jitter", "concurrency", "timeout", "check_timeout", "max_bytes", "listen", "log_level", "log_format"}  # fmt: skip
+    assert common.model_dump(include=telling) == Common().model_dump(include=telling)
+    web = load(WebConfig, written(tmp_path, block("web")))
+    assert web.tls_server_config is not None
+    assert list(web.basic_auth_users) == ["prometheus"]

@@ -20,6 +20,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 from rawserver import answer, serving
 
+from exporters.config import Common
+from exporters.loop import own
+from exporters.service import KINDS
+
 SECRET = "hunter2-hunter2"  # noqa: S105 - what the tests look for
 
 
@@ -320,3 +324,24 @@ def test_every_log_line_is_json_by_default_and_text_by_choice(tmp_path: Path) ->
     assert all(
         re.match(r"\d{4}-\d\d-\d\dT\S+ [A-Z]+ \S", line) for line in exporter.log.read_text().splitlines()
     )
+
+
+def test_only_the_command_prints() -> None:
+    """Everything else logs, or returns what it found."""
+    exporters = Path(__file__).parents[3] / "exporters"
+    printing = [
+        str(file.relative_to(exporters))
+        for file in exporters.rglob("*.py")
+        if re.search(r"^\s*print\(|\bConsole\(|sys\.stdout", file.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert printing == ["main.py"]
+
+
+def test_every_exporter_has_what_the_command_needs() -> None:
+    """A configuration with the common keys, a constructor, a verifier's name, and the metrics about itself."""
+    for kind in KINDS.values():
+        assert issubclass(kind.config(), Common)
+        assert callable(kind.module().build)
+        assert kind.module().VERIFIER
+        for name in ("info", "last_cycle_timestamp_seconds", "cycle_failures_total"):
+            assert own(kind.prefix, name) in kind.metrics
