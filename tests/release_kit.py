@@ -143,6 +143,7 @@ class ReleaseKit:
         repo = release.repo(repository)
         labels = {
             "org.opencontainers.image.version": self.version,
+            "org.opencontainers.image.revision": "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c",
             "org.stellaops.release.calendar": self.calendar,
             "org.stellaops.release.channel": self.channel,
         }

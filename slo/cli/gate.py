@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -108,6 +109,22 @@ def gate(
             show_default=False,
         ),
     ] = None,
+    verify: Annotated[
+        Path | None,
+        typer.Option(
+            "--verify",
+            help="Verify every image of the release now, by this configuration of `slo-exporter cosign`, instead of reading its metrics.",
+            show_default=False,
+        ),
+    ] = None,
+    verify_manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--verify-manifest",
+            help="Verify the manifest and all it refers to now, by this configuration of `slo-exporter bundle`.",
+            show_default=False,
+        ),
+    ] = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Judge a moment of the past.", show_default=False)
     ] = None,
@@ -125,9 +142,9 @@ def gate(
     subjects: tuple[tuple[str, str], ...] = ()
     with client:
         if watch is not None:
-            if release is not None or source or target or rules is not None or as_of is not None:
+            if any((release, source, target, rules, as_of, verify, verify_manifest)):
                 raise DefinitionError(
-                    "--watch judges a rollout: leave --release, --from, --to, --policy and --as-of out"
+                    "--watch judges a rollout: leave out what is about a promotion, such as --release"
                 )
             timing = config.timing
             rollout = Rollout(
@@ -139,16 +156,8 @@ def gate(
                 raise DefinitionError(
                     "a promotion needs --release, --from and --to; a rollout --watch and --component"
                 )
-            verdict, subjects = _promotion(
-                client,
-                stack,
-                release,
-                (source, target),
-                rules,
-                parse_time(as_of) or time.time(),
-                definitions,
-                metrics,
-            )
+            asked = Promotion(release, source, target, rules, verify, verify_manifest, definitions, metrics)
+            verdict, subjects = _promotion(client, stack, asked, parse_time(as_of) or time.time())
     if statement is not None:
         write_text(statement, outputs.as_statement(verdict, subjects))
     _print(verdict, output, str(release or component), all_results)
@@ -165,17 +174,40 @@ def watched_verdict(client: Prometheus, stack: Stack, rollout: Rollout) -> Verdi
     return watch_rollout(client, stack, rollout, told=told)
 
 
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What was asked on the command line."""
+
+    release: Path
+    source: str
+    target: str
+    policy: Path | None
+    verify: Path | None
+    verify_manifest: Path | None
+    definitions: Path | None
+    metrics: Path | None
+
+
 def _promotion(
-    client: Prometheus, stack: Stack, release: Path, lane: tuple[str, str], rules: Path | None, at: float,
-    definitions: Path | None, metrics: Path | None,
-) -> tuple[Verdict, tuple[tuple[str, str], ...]]:  # fmt: skip
+    client: Prometheus, stack: Stack, asked: Promotion, at: float
+) -> tuple[Verdict, tuple[tuple[str, str], ...]]:
+    """The verdict, and what a statement of it is about."""
+    from slo.gate import direct
     from slo.gate.release import read_release  # the exporters' parser, which other commands do without
 
-    chosen, name = load_policy(rules)
-    chosen.transition(*lane, name)  # a wrong channel is a usage error, whatever Prometheus says
-    candidate, manifest = read_release(release, *lane)
-    checks = _checks(stack, definitions, metrics, manifest, lane[0])
-    return judge(client, stack, checks, candidate, chosen, name, at), candidate.subjects
+    chosen, name = load_policy(asked.policy)
+    chosen.transition(asked.source, asked.target, name)  # a wrong channel is wrong whatever Prometheus says
+    candidate, manifest = read_release(asked.release, asked.source, asked.target)
+    checks = {c.name: c for c in _checks(stack, asked, manifest)}
+    extra: list[Result] = []
+    if asked.verify is not None:
+        checks.pop("images-verified", None)
+        extra += direct.images(asked.verify, asked.release)
+    if asked.verify_manifest is not None:
+        checks.pop("manifest-valid", None)
+        extra += direct.manifest(asked.verify_manifest, asked.release, asked.source)
+    verdict = judge(client, stack, tuple(checks.values()), candidate, chosen, name, at, extra)
+    return verdict, candidate.subjects
 
 
 @app.command()
@@ -184,18 +216,16 @@ def policy() -> None:
     sys.stdout.write(default_text())
 
 
-def _checks(
-    stack: Stack, definitions: Path | None, metrics: Path | None, release: Release, source: str
-) -> tuple[Check, ...]:
+def _checks(stack: Stack, asked: Promotion, release: Release) -> tuple[Check, ...]:
     """The stack's own checks; for the Stella Ops catalogue those of this release take the place of their namesakes."""
     checks = {c.name: c for c in stack.checks if c.name not in _JUDGED_APART}
-    if definitions is not None:
+    if asked.definitions is not None:
         return tuple(checks.values())
     from slo.catalog.metrics import load_metrics
     from slo.catalog.promotion import release_checks
 
     digests = [c.image.digest for c in release.components]
-    own = release_checks(load_metrics(metrics), stack, release.seen_as, digests, source)
+    own = release_checks(load_metrics(asked.metrics), stack, release.seen_as, digests, asked.source)
     return tuple((checks | {c.name: c for c in own}).values())
 
 
