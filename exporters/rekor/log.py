@@ -33,12 +33,13 @@ class Wanted:
 class Entry:
     """An entry as served; `index` is its place in its own tree, `origin` the tree's.
 
-    `proof` and `checkpoint` came with it from an API that sends them along; a tiled log sends neither.
+    `uuid`, `proof` and `checkpoint` came with it from an API that sends them along; a tiled log sends none.
     """
 
     body: bytes
     index: int
     origin: str
+    uuid: str = ""
     proof: tuple[bytes, ...] | None = None
     checkpoint: Checkpoint | None = None
 

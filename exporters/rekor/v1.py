@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ LOG_BYTES = 1 << 20  # a checkpoint of every shard
 PROOF_BYTES = 64 << 10
 ENTRY_BYTES = 16 << 20  # an entry may carry an attestation
 SHARDS = 64
+UUID = re.compile("([0-9a-fA-F]{16})?[0-9a-fA-F]{64}")
 
 
 class ApiReader:
@@ -62,18 +64,18 @@ class ApiReader:
             body = base64.b64decode(entry["body"], validate=True)
             proof = entry["verification"]["inclusionProof"]
             place, note = proof["logIndex"], proof["checkpoint"].encode()
-            if not isinstance(place, int) or isinstance(place, bool):
+            if not isinstance(place, int) or isinstance(place, bool) or not UUID.fullmatch(uuid):
                 raise TypeError
         except (ValueError, KeyError, TypeError, AttributeError):
             raise CouldNotCheck("bad_response", f"{self._url}{path} is no entry with its proof") from None
         head = verify(note, self._origin, self._keys(), tree_id=True)
-        judge_uuid(wanted.uuid or uuid, body, head)
-        return Entry(body, place, head.origin, _hashes(proof), head)
+        return Entry(body, place, head.origin, wanted.uuid or uuid, _hashes(proof), head)
 
     def inclusion(self, entry: Entry, head: Checkpoint, *, fresh: bool = False) -> None:
         """In the tree whose checkpoint came with the entry, and that tree is the one of `head`."""
         assert entry.proof is not None  # set by entry(), as is
         assert entry.checkpoint is not None
+        judge_uuid(entry.uuid, entry.body, entry.checkpoint)
         judge_inclusion(entry, entry.proof, entry.checkpoint)
         judge_pair(entry.checkpoint, head, lambda first, second: self.consistency(first, second, fresh=fresh))
 

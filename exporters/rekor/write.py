@@ -9,7 +9,6 @@ import base64
 import hashlib
 import json
 import os
-import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,6 +28,7 @@ from exporters.rekor.memory import Memory
 from exporters.rekor.probe import Findings, Probe
 from exporters.rekor.read import json_object
 from exporters.rekor.state import State
+from exporters.rekor.v1 import UUID
 from exporters.subject import Finding
 
 ANSWER_BYTES = 1 << 20
@@ -173,7 +173,7 @@ def _place(answer: dict[str, Any], url: str, log: Log) -> Wanted:
     try:
         if log.kind == "v1":
             (uuid,) = answer
-            if not re.fullmatch("([0-9a-f]{16})?[0-9a-f]{64}", uuid):
+            if not UUID.fullmatch(uuid):
                 raise ValueError
             return Wanted(uuid=uuid)
         index = int(answer.get("logIndex", 0))  # proto3 leaves zeroes out
