@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tools.preview import build, judge
-from tools.preview.run import Look, job, main, tell
+from tools.preview.run import Look, job, look, main, parser, tell
 from tools.preview.site import Site, inside
 
 LOOK = Look("now-1h", "", "dark", "5s", False, (("slo", "rekor availability"), ("slo", "b")))
@@ -41,6 +41,12 @@ def test_a_page_is_opened_for_every_dashboard_and_width_with_the_chosen_values(t
     query = parse_qs(urlsplit(pages[0]["url"]).query)
     assert query["var-slo"] == ["rekor availability", "b"]
     assert (query["dashboard"], query["from"], "to" in query) == (["/dashboards/a.json"], ["now-1h"], False)
+
+
+def test_what_is_left_out_is_left_to_the_dashboard() -> None:
+    """Without options a board opens with its own time range, in the dark, its collapsed rows closed."""
+    assert look(parser().parse_args([])) == Look("", "", "dark", "5s", False, ())
+    assert look(parser().parse_args(["--expand", "--var", "slo=a=b"])).variables == (("slo", "a=b"),)
 
 
 def test_a_page_without_a_fault_has_none() -> None:

@@ -113,37 +113,38 @@ def _prometheus(url: str | None, seconds: float) -> Iterator[str]:
         yield started
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
         prog="python -m tools.preview",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    made.add_argument(
         "--dashboard", type=Path, action="append", help="a dashboard's JSON (default: all generated)"
     )
-    parser.add_argument("--prometheus", help="the URL of a Prometheus (default: the demo, started for this)")
-    parser.add_argument(
+    made.add_argument("--prometheus", help="the URL of a Prometheus (default: the demo, started for this)")
+    made.add_argument(
         "--wait", type=float, default=demo.WAIT, help="seconds of demo before the pictures (%(default)g)"
     )
-    parser.add_argument("--out", type=Path, default=IMAGES, help="folder of the pictures (docs/images)")
-    parser.add_argument("--width", type=int, action="append", help="pixels; default 1440 and 390")
-    parser.add_argument("--theme", choices=("dark", "light"), default="dark")
-    parser.add_argument(
+    made.add_argument("--out", type=Path, default=IMAGES, help="folder of the pictures (docs/images)")
+    made.add_argument("--width", type=int, action="append", help="pixels; default 1440 and 390")
+    made.add_argument("--theme", choices=("dark", "light"), default="dark")
+    made.add_argument("--expand", action="store_true", help="open the rows that are collapsed at first")
+    made.add_argument(
         "--from", dest="start", default="", help="as in Grafana: now-6h, or milliseconds (the board's)"
     )
-    parser.add_argument("--to", dest="end", default="", help="as in Grafana (the board's)")
-    parser.add_argument(
+    made.add_argument("--to", dest="end", default="", help="as in Grafana (the board's)")
+    made.add_argument(
         "--scrape-interval", default=demo.SCRAPE, help="the data source's setting (%(default)s)"
     )
-    parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable's value")
-    parser.add_argument(
+    made.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable's value")
+    made.add_argument(
         "--report", type=Path, help="write every query, its number of answers and all faults as JSON"
     )
-    return parser
+    return made
 
 
-def _look(args: argparse.Namespace) -> Look:
+def look(args: argparse.Namespace) -> Look:
     pairs = [tuple(text.split("=", 1)) for text in args.var]
     wrong = next((text for text in args.var if "=" not in text), None)
     if wrong is not None:
@@ -163,7 +164,7 @@ def _boards(named: list[Path] | None) -> list[Path]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     try:
         return _run(args)
     except (PreviewError, DemoError) as error:
@@ -172,13 +173,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    boards, widths, look = _boards(args.dashboard), args.width or WIDTHS, _look(args)
+    boards, widths = _boards(args.dashboard), args.width or WIDTHS
+    looked = look(args)
     chromium = build.find("chromium", "run `tools/peers chromium`")
     dist = build.page()
     args.out.mkdir(parents=True, exist_ok=True)
     folders = {"/": dist, **{f"/dashboards/{board.name}": board for board in boards}, **GRAFANA}
     with _prometheus(args.prometheus, args.wait) as prometheus, Site(folders, prometheus) as site:
-        drawn = draw(job(site.url, boards, widths, look, args.out.resolve(), chromium))
+        drawn = draw(job(site.url, boards, widths, looked, args.out.resolve(), chromium))
     shown = [board for board in boards for _ in widths]
     results = list(zip(shown, drawn, strict=True))
     if args.report is not None:
