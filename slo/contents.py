@@ -39,7 +39,6 @@ def content(
         shared=(names.PAGE, names.TICKET, names.NO_DATA),
         budget=names.BUDGET,
         severities=tuple(dict.fromkeys(stack.severities.values())),
-        owners=tuple(sorted({s.owner for s in stack.all_services})),
         alertmanager=alertmanager,
         scrape=f"{timing.base // 4}s",
         boards=tuple(boards),

@@ -41,7 +41,8 @@ class Content:
     `rules` are rule files by name. `alerts` are all alert names, each with the channels it reads where it reads
     some only. `slos` tells for each SLO the rule file that holds its alerts; `shared` are the alerts that SLOs
     share, `budget` the record that knows every SLO. `exporters` maps each exporter to the job it is scraped as.
-    `scrape` is the interval that the rules are made for. `variants` are other modes of the object store, by name; `mode` is the default's.
+    `scrape` is the interval that the rules are made for. `variants` are other modes of the object store, by name;
+    `mode` is the default's.
     """
 
     name: str
@@ -54,7 +55,6 @@ class Content:
     shared: tuple[str, ...]
     budget: str
     severities: tuple[str, ...]
-    owners: tuple[str, ...]
     alertmanager: str
     scrape: str
     boards: tuple[Board, ...] = ()

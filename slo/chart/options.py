@@ -74,7 +74,17 @@ def definitions(content: Content) -> Mapping[str, Schema]:
     return {"override": override, "ofSLO": shared}
 
 
+def _channels(content: Content) -> tuple[str, ...]:
+    """Those that alerts read by name, as a deployment may call them otherwise."""
+    read = {channel for channels in content.alerts.values() for channel in channels}
+    return (
+        tuple(sorted(read, key=lambda c: (CHANNELS.index(c) if c in CHANNELS else len(CHANNELS), c)))
+        or CHANNELS
+    )
+
+
 def _names(content: Content) -> dict[str, Node]:
+    channels = _channels(content)
     storage = Section(
         "The object store that the platform keeps its artefacts in.",
         {"mode": text(
@@ -88,9 +98,9 @@ def _names(content: Content) -> dict[str, Node]:
         "fullnameOverride": text("Replaces the whole prefix of all object names."),
         "commonLabels": strings("Labels for every object."),
         "channel": text(
-            "The release channel this installation follows: edge, stable or lts. Empty watches all. With one "
+            f"The release channel this installation follows: {', '.join(channels)}. Empty watches all. With one "
             "chosen, alerts that read other channels only are left out, and every object is labelled with it.",
-            one_of=("", *CHANNELS),
+            one_of=("", *channels),
         ),
         **({"storage": storage} if content.variants else {}),
         "links": Section(

@@ -187,7 +187,7 @@ def _exporter(name: str, job: str) -> Section:
             "enabled": flag("Run it.", False),
             "job": text("The job label it is scraped as; rules select by it.", job),
             "config": free(_config_says(name), example=dumped(CONFIGS[name])),
-            "existingConfigMap": text("A ConfigMap with the configuration under the key config.yaml, instead."),
+            "existingConfigMap": text(f"A ConfigMap with the whole configuration under the key config.yaml, instead; {_owned(name)} as in the chart's own."),
             "env": Value("Environment variables, each from a key of a Secret.", {}, {"type": "object", "additionalProperties": _SECRET}, "REGISTRY_TOKEN: {secret: registry-credentials, key: token}\n"),
             "secretFiles": strings("Secrets mounted as folders below /etc/slo-exporter/secrets, by folder name.", example="registry: registry-credentials\n"),
             "resources": free("CPU and memory.", resources),
@@ -198,9 +198,14 @@ def _exporter(name: str, job: str) -> Section:
     )  # fmt: skip
 
 
+def _owned(name: str) -> str:
+    """What of its configuration is decided by the pod: the port, and where the volume is."""
+    kept = state(name)
+    return f"listen is :9464{f', and state {kept},' if kept else ''}"
+
+
 def _config_says(name: str) -> str:
-    owned = "listen and state are" if _WORK[name][1] else "listen is"
     return (
-        f"Its configuration, as `slo-exporter {name} --config` reads it. {owned} the chart's to say; secrets are "
-        "referred to, by env or by file."
+        f"Its configuration, as `slo-exporter {name} --config` reads it. The chart itself says where it listens and "
+        "keeps its state; secrets are referred to, by env or by file."
     )

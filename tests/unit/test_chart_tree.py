@@ -15,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slo import Chart, DefinitionError, Service
+from slo.catalog import Metrics
+from slo.catalog import stack as catalogue
 from slo.chart import values
 from slo.chart.values import Node, Section
 from slo.compile import compile_stack
@@ -132,3 +134,31 @@ def test_odd_owners_are_routed_in_an_alertmanager_config(tmp_path: Path) -> None
     text = next(o.text for o in compile_stack(made) if o.path.endswith("/files/alertmanagerconfig.json"))
     (route,) = json.loads(text)["route"]["routes"]
     assert route["matchers"] == [{"name": "owner", "value": odd, "matchType": "="}]
+
+
+def adapted(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The values of Stella Ops' chart for a deployment that names things otherwise."""
+    outputs = compile_stack(catalogue(Metrics.model_validate(metrics)))
+    text = next(o.text for o in outputs if o.path == "chart/stella-slo/values.schema.json")
+    schema: dict[str, Any] = json.loads(text)["properties"]
+    values = yaml.safe_load(next(o.text for o in outputs if o.path == "chart/stella-slo/values.yaml"))
+    return {"channels": schema["channel"]["enum"], **values}
+
+
+def test_channels_are_called_as_the_deployment_calls_them() -> None:
+    """The value is compared with what alerts read."""
+    assert adapted({"releases": {"edge": "canary"}})["channels"] == ["", "stable", "lts", "canary"]
+
+
+def test_probes_are_found_as_the_deployment_probes_them() -> None:
+    """Job and label of the metric map, so that the chart's probes feed the rules."""
+    http = {"probe": 'probe_success{job="outside"}', "probe_label": "endpoint", "probes": {"signer": "sign"}}
+    blackbox = adapted({"http": http})["blackbox"]
+    assert (blackbox["job"], blackbox["label"]) == ("outside", "endpoint")
+    assert "sign" in blackbox["targets"]
+
+
+def test_exporters_are_scraped_as_the_deployment_names_them() -> None:
+    """The job that the rules look up."""
+    found = adapted({"rekor": {"exporter_up": 'up{job="log-watch"}'}})["exporters"]
+    assert found["rekor"]["job"] == "log-watch"
