@@ -264,7 +264,7 @@ def _alerts() -> Panel:
         description="What fires, or waits to, with all its labels.",
         unit="none",
         width=24,
-        height=6,
+        height=5,
         columns=[
             Column(label="alertname", title="Alert", width=220),
             Column(label="alertstate", title="State", width=90),

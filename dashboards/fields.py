@@ -9,13 +9,14 @@ from slo.board import Colour, Column, Panel, Query, Step, Value
 
 JSON: TypeAlias = dict[str, Any]
 
-# Okabe and Ito's palette (Color Universal Design, 2008), told apart by readers who confuse red and green.
+# Paul Tol's vibrant scheme (SRON/EPS/TN/09-002): told apart by readers who confuse red and green. Purple and yellow
+# are Okabe and Ito's.
 PALETTE: dict[Colour, str] = {
-    "good": "#009E73",
-    "warning": "#E69F00",
-    "bad": "#D55E00",
+    "good": "#009988",
+    "warning": "#EE7733",
+    "bad": "#CC3311",
     "unknown": "#8E8E8E",
-    "blue": "#56B4E9",
+    "blue": "#33BBEE",
     "purple": "#CC79A7",
     "yellow": "#F0E442",
     "grey": "#8E8E8E",

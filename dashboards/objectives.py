@@ -20,10 +20,10 @@ LASTS = (Value(of="-1", text="lasts"), Value(of="absent", text="–"))
 def table(scope: Scope, height: int, links: tuple[Link, ...], whose: bool = True) -> Panel:
     """One line for each objective. `whose` adds service, owner and stack, which the context may have named already."""
     known = (
-        Column(label="service", title="Service", width=115),
-        Column(label="owner", title="Owner", width=130),
+        Column(label="service", title="Service", width=105),
+        Column(label="owner", title="Owner", width=120),
         Column(label="tier", title="Tier", width=60),
-        Column(label="stack", title="Stack", width=110),
+        Column(label="stack", title="Stack", width=105),
     )
     # A hidden column is no field that a link could read.
     detail = DETAIL if whose else DETAIL.replace("${__data.fields.stack}", scope.stack["stack"])
@@ -43,16 +43,16 @@ def table(scope: Scope, height: int, links: tuple[Link, ...], whose: bool = True
             *(known if whose else (c.model_copy(update={"hidden": True}) for c in known)),
         ],
         queries=[
-            Query(expr=scope.alert, name="Alert", unit="none", width=80, values=ALERT),
-            Query(expr=scope.left, name="Budget left", unit="percentunit", decimals=1, width=105, steps=BUDGET),
-            Query(expr=scope.gone_or_lasts("1h"), name="Gone in", unit="dtdurations", width=110,
+            Query(expr=scope.alert, name="Alert", unit="none", width=70, values=ALERT),
+            Query(expr=scope.left, name="Budget left", unit="percentunit", decimals=1, width=100, steps=BUDGET),
+            Query(expr=scope.gone_or_lasts("1h"), name="Gone in", unit="dtdurations", width=95,
                   values=LASTS),
             *(
-                Query(expr=scope.burn(w), name=f"Burn {w}", unit="none", decimals=1, width=80, steps=FASTER)
+                Query(expr=scope.burn(w), name=f"Burn {w}", unit="none", decimals=1, width=70, steps=FASTER)
                 for w in ("5m", "1h", "6h", "3d")
             ),
-            Query(expr=scope.indicator("1h"), name="SLI 1h", unit="percentunit", decimals=3, width=95),
-            Query(expr=scope.rows, name="Target", unit="percentunit", decimals=3, width=95),
+            Query(expr=scope.indicator("1h"), name="SLI 1h", unit="percentunit", decimals=3, width=85),
+            Query(expr=scope.rows, name="Target", unit="percentunit", decimals=3, width=85),
         ],
         links=links,
     )  # fmt: skip

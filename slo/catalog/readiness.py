@@ -96,7 +96,7 @@ def _release(m: Metrics) -> Iterator[Check]:
         description=f"Signature and checksum of every channel's manifest hold, judged within {r.unknown_age}.",
         remedy="Do not deploy from a channel whose manifest fails. See the runbook of StellaManifestInvalid.",
         evidence=f"max(time() - max by (channel) ({r.manifest_check}))",
-        measures="Oldest verdict",
+        measures="Oldest manifest verdict",
         unit="dtdurations",
     )
     broken = f"(min by (channel, component, kind) ({r.digest}) == 0 or min by (channel, component, kind) ({r.reference}) == 0)"
@@ -121,7 +121,7 @@ def _release(m: Metrics) -> Iterator[Check]:
         description=f"Checksums and signatures of every offline kit hold, judged within {r.unknown_age}.",
         remedy="Build the kit anew; do not import the one that fails. See the runbook of StellaOfflineKitInvalid.",
         evidence=f"max(time() - max by (kit) ({r.kit_check}))",
-        measures="Oldest verdict",
+        measures="Oldest kit verdict",
         unit="dtdurations",
     )
 
@@ -141,7 +141,7 @@ def _trust(m: Metrics) -> Iterator[Check]:
         description=f"Signature, SBOM and provenance of every image are good, judged within {c.unknown_age}.",
         remedy="Do not deploy an image that fails. See the runbook of StellaImageVerificationFailed.",
         evidence=f"sum(({good} or 0 * {wanted}) / {wanted})",
-        measures="Verified and fresh",
+        measures="Images verified and fresh",
         unit="percentunit",
         decimals=0,
     )
@@ -152,7 +152,7 @@ def _trust(m: Metrics) -> Iterator[Check]:
         description="The pinned trusted root is the mirror's, compared in a recent cycle of the exporter.",
         remedy="Compare both by hand before either is replaced. See the runbook of StellaTrustedRootDrift.",
         evidence=f"min(time() - max({c.cycle}))",
-        measures="Compared",
+        measures="Roots compared",
         unit="dtdurations",
     )
     broken = f"(min by (log) ({k.consistent}) == 0 or min by (log) ({k.checkpoint}) == 0)"
@@ -164,7 +164,7 @@ def _trust(m: Metrics) -> Iterator[Check]:
         description=f"Each checkpoint extends the last and is signed by the log's key, judged within {k.unknown_age}.",
         remedy="Stop releasing, and keep the evidence. See the runbook of StellaRekorInconsistent.",
         evidence=f"max(time() - max by (log) ({k.last_check}))",
-        measures="Oldest verdict",
+        measures="Oldest log verdict",
         unit="dtdurations",
     )
 
@@ -202,7 +202,7 @@ def _platform(m: Metrics) -> Iterator[Check]:
             description=f"Every replica set is at feature compatibility version {d.mongo.fcv_floor} or above.",
             remedy="Raise it before the binaries are swapped. See the runbook of StellaMongoFcvTooOld.",
             evidence=f"min({d.mongo.fcv})",
-            measures="Lowest version",
+            measures="Lowest compatibility version",
             unit="none",
             decimals=1,
         )
@@ -220,7 +220,7 @@ def _skew(m: Metrics, name: str, title: str, rules: str, wanted: int, descriptio
         description=description,
         remedy="Roll the component that lags. See the runbook of StellaVersionSkew.",
         evidence=f"sum(max by (rule) ({chosen}))",
-        measures="Pairs out of skew",
+        measures=f"Pairs out of skew: {rules.replace('|', ', ')}",
         unit="none",
         decimals=0,
     )

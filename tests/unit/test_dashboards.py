@@ -121,10 +121,10 @@ def test_a_word_for_the_absence_of_a_value() -> None:
     }
 
 
-def test_colours_are_okabes_and_itos() -> None:
+def test_colours_are_paul_tols() -> None:
     """Told apart by readers who confuse red and green; what means something is never a series' colour."""
     assert len(set(PALETTE.values())) == len(PALETTE) - 1  # unknown and grey are the same grey
-    assert (PALETTE["good"], PALETTE["bad"]) == ("#009E73", "#D55E00")
+    assert (PALETTE["good"], PALETTE["bad"]) == ("#009988", "#CC3311")
 
 
 def test_what_one_query_has_for_itself_is_found_by_its_letter() -> None:

@@ -21,6 +21,8 @@ from slo.catalog.metrics import Metrics
 from slo.catalog.readiness import GATING, RULES
 from slo.names import sel
 
+LOWEST = 16  # bars that fit beside a table of alerts
+
 
 def readiness(m: Metrics, checks: Sequence[Check]) -> Board:
     groups = {
@@ -111,9 +113,9 @@ def _evidence(title: str, checks: Sequence[Check]) -> Panel:
 def _budgets() -> Panel:
     gating = sel(names.BUDGET, **RULES, tier=f"~{GATING}")
     return Panel(
-        title="Budgets that gate a release",
+        title=f"Budgets that gate, lowest {LOWEST}",
         kind="bars",
-        description="Budget left of every objective of tier 0 and 1, lowest first. Below 0 the promise is broken.",
+        description=f"Budget left of the {LOWEST} objectives of tier 0 and 1 that have least. Below 0 the promise is broken.",
         unit="percentunit",
         decimals=1,
         low="0",
@@ -121,7 +123,12 @@ def _budgets() -> Panel:
         height=14,
         width=10,
         steps=LEFT,
-        queries=[Query(expr=f"sort({sel(names.REMAINING, **RULES)} and on (slo) {gating})", name="{{slo}}")],
+        queries=[
+            Query(
+                expr=f"sort(bottomk({LOWEST}, {sel(names.REMAINING, **RULES)} and on (slo) {gating}))",
+                name="{{slo}}",
+            )
+        ],
         links=[OVERVIEW],
     )
 
