@@ -157,6 +157,11 @@ func replay(ctx context.Context, path string, progress func(done float64)) (*out
 	if err := r.run(progress); err != nil {
 		return nil, nil, err
 	}
+	if sc.Keep != "" {
+		if err := r.db.Snapshot(sc.Keep, true); err != nil {
+			return nil, nil, err
+		}
+	}
 	return &r.out, r.firstErr, nil
 }
 
@@ -191,7 +196,7 @@ func (r *replayer) run(progress func(done float64)) error {
 		for _, g := range r.groups {
 			if g.next == t {
 				g.next += unixTime(g.Interval().Milliseconds())
-				if up {
+				if up && r.sc.due(g.Name(), t) {
 					r.evaluate(g, t)
 				}
 			}
@@ -233,6 +238,11 @@ func (r *replayer) startServer(now unixTime) error {
 	loaded, errs := rules.NewManager(r.opts).LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, r.sc.RuleFiles...)
 	if len(errs) > 0 {
 		return errors.Join(errs...)
+	}
+	for name := range r.sc.Only {
+		if !slices.ContainsFunc(r.loader.order, func(key string) bool { return loaded[key].Name() == name }) {
+			return fmt.Errorf("only %q: no rule group has that name", name)
+		}
 	}
 	r.groups = nil
 	for _, key := range r.loader.order {

@@ -13,7 +13,7 @@ import (
 // t0 is a multiple of the intervals below, so that aligned groups run at t0.
 const t0 = 1699999800
 
-func runScenario(t *testing.T, ruleFile, seriesFile, sc string) (*output, error) {
+func writeScenario(t *testing.T, ruleFile, seriesFile, sc string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{"rules.yml": ruleFile, "series.jsonl": seriesFile, "scenario.json": sc} {
@@ -21,7 +21,12 @@ func runScenario(t *testing.T, ruleFile, seriesFile, sc string) (*output, error)
 			t.Fatal(err)
 		}
 	}
-	out, failure, err := replay(t.Context(), filepath.Join(dir, "scenario.json"), func(float64) {})
+	return filepath.Join(dir, "scenario.json")
+}
+
+func runScenario(t *testing.T, ruleFile, seriesFile, sc string) (*output, error) {
+	t.Helper()
+	out, failure, err := replay(t.Context(), writeScenario(t, ruleFile, seriesFile, sc), func(float64) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,5 +185,27 @@ groups:
 	}
 	if n := out.Evaluations["bad"].Failures; n != 4 {
 		t.Errorf("got %d failures, want 4", n)
+	}
+}
+
+func TestOnlyAndKeep(t *testing.T) {
+	keep := filepath.Join(t.TempDir(), "kept")
+	only := fmt.Sprintf(`"only":{"recorded":[%s]},"keep":%q,"queries"`, at(600, 700), keep)
+	sc := strings.Replace(busyScenario("aligned"), `"queries"`, only, 1)
+	out, failure := runScenario(t, busyRules, busySeries(), sc)
+	if failure != nil {
+		t.Error(failure)
+	}
+	if n := out.Evaluations["recorded"].Count; n != 4 {
+		t.Errorf("got %d evaluations in the window, want 4", n)
+	}
+	blocks, err := filepath.Glob(filepath.Join(keep, "*", "meta.json"))
+	if err != nil || len(blocks) != 1 {
+		t.Fatalf("blocks %q, error %v: want one", blocks, err)
+	}
+
+	_, _, err = replay(t.Context(), writeScenario(t, busyRules, busySeries(), strings.Replace(sc, "recorded\":", "unheard of\":", 1)), func(float64) {})
+	if err == nil || !strings.Contains(err.Error(), "no rule group has that name") {
+		t.Errorf("a group that does not exist: error %v", err)
 	}
 }

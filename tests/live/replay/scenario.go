@@ -81,6 +81,15 @@ type scenario struct {
 	Gaps         [][2]unixTime `json:"gaps"`
 	Queries      []query       `json:"queries"`
 	GroupOffsets string        `json:"group_offsets"`
+	// Groups that are evaluated only within these windows; others always are.
+	Only map[string][][2]unixTime `json:"only"`
+	Keep string                   `json:"keep"`
+}
+
+// due says whether a group is to be evaluated at t.
+func (sc *scenario) due(group string, t unixTime) bool {
+	windows, limited := sc.Only[group]
+	return !limited || slices.ContainsFunc(windows, func(w [2]unixTime) bool { return w[0] <= t && t < w[1] })
 }
 
 type query struct {
@@ -137,6 +146,9 @@ func loadScenario(path string) (*scenario, error) {
 		sc.RuleFiles[i] = resolve(p)
 	}
 	sc.SeriesFile = resolve(sc.SeriesFile)
+	if sc.Keep != "" {
+		sc.Keep = resolve(sc.Keep)
+	}
 
 	if sc.End < sc.Start {
 		return nil, errors.New("end is before start")
