@@ -66,32 +66,32 @@ class Reader(Protocol):
 class Contradiction(Refused):
     """The log has signed two checkpoints that cannot both be true: each is the evidence against the other."""
 
-    def __init__(self, old: Checkpoint, new: Checkpoint, detail: str) -> None:
+    def __init__(self, known: Checkpoint, shown: Checkpoint, detail: str) -> None:
         super().__init__("inconsistent", detail)
-        self.old = old
-        self.new = new
+        self.known = known
+        self.shown = shown
 
 
 class Rollback(Contradiction):
     """The log shows a smaller tree than one that it has signed before."""
 
-    def __init__(self, old: Checkpoint, new: Checkpoint) -> None:
-        super().__init__(old, new, f"{new.origin} shrank from {old.size} to {new.size} entries")
+    def __init__(self, known: Checkpoint, shown: Checkpoint) -> None:
+        super().__init__(known, shown, f"{shown.origin} shrank from {known.size} to {shown.size} entries")
 
 
 def judge_pair(
-    one: Checkpoint, other: Checkpoint, prove: Callable[[int, Checkpoint], Sequence[bytes]]
+    known: Checkpoint, shown: Checkpoint, prove: Callable[[int, Checkpoint], Sequence[bytes]]
 ) -> None:
     """Whether two checkpoints of one tree agree: the larger extends the smaller, by the larger one's proof.
 
     Raises `Contradiction` when it is proven that they do not, and `CouldNotCheck` when the proof does not lead
     to the root that the log has signed.
     """
-    old, new = (one, other) if one.size <= other.size else (other, one)
+    old, new = (known, shown) if known.size <= shown.size else (shown, known)
     if old.size == new.size and old.root != new.root:
         raise Contradiction(
-            old,
-            new,
+            known,
+            shown,
             f"{new.origin} has signed two trees of {new.size} entries, {old.root.hex()} and {new.root.hex()}",
         )
     if old.size in (0, new.size):
@@ -106,8 +106,8 @@ def judge_pair(
         )
     if first != old.root:
         raise Contradiction(
-            old,
-            new,
+            known,
+            shown,
             f"the first {old.size} of {new.size} entries of {new.origin} are not those that it signed before: "
             f"{first.hex()} instead of {old.root.hex()}",
         )

@@ -123,12 +123,12 @@ class Memory:
         latch = state.latch or self._unsaved
         for error in found:
             kind = "rollback" if isinstance(error, Rollback) else "split_view"
-            mark = f"{kind} {error.new.origin} {error.old.size} {error.new.size} {error.new.root.hex()}"
-            latch = latch or Latch.of(kind, self._clock(), error.detail, error.old.note, error.new.note)
+            mark = f"{kind} {error.shown.origin} {error.shown.size} {error.shown.root.hex()}"
+            latch = latch or Latch.of(kind, self._clock(), error.detail, error.known.note, error.shown.note)
             if mark in latch.seen:
                 continue
             self._instruments.inc(m.ROLLBACKS if kind == "rollback" else m.SPLIT_VIEWS, log=self.name)
-            notes = {"target": self.name, "old": error.old.note, "new": error.new.note}
+            notes = {"target": self.name, "known": error.known.note, "shown": error.shown.note}
             log.critical("%s", error.detail, extra=notes)
             latch = latch.model_copy(update={"seen": (*latch.seen, mark)[-SEEN:]})
         self._unsaved = latch

@@ -49,13 +49,13 @@ class Latch(_Part):
     kind: Literal["rollback", "split_view"]
     at: float
     detail: str
-    old: str
-    new: str
+    known: str
+    shown: str
     seen: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, kind: str, at: float, detail: str, old: str, new: str) -> Latch:
-        return cls.model_validate({"kind": kind, "at": at, "detail": detail, "old": old, "new": new})
+    def of(cls, kind: str, at: float, detail: str, known: str, shown: str) -> Latch:
+        return cls.model_validate({"kind": kind, "at": at, "detail": detail, "known": known, "shown": shown})
 
 
 class State(_Part):

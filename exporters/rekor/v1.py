@@ -77,7 +77,7 @@ class ApiReader:
         assert entry.checkpoint is not None
         judge_uuid(entry.uuid, entry.body, entry.checkpoint)
         judge_inclusion(entry, entry.proof, entry.checkpoint)
-        judge_pair(entry.checkpoint, head, lambda first, second: self.consistency(first, second, fresh=fresh))
+        judge_pair(head, entry.checkpoint, lambda first, second: self.consistency(first, second, fresh=fresh))
 
     def _head(self, shard: Any, keys: Sequence[LogKey]) -> Checkpoint:
         try:

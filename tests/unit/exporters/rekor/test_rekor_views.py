@@ -76,6 +76,16 @@ def test_a_mirror_with_another_view_latches_the_log(world: World, log: logkit.Lo
     assert world.value(m.REKOR_CONSISTENT) == 0
 
 
+def test_a_forked_mirror_is_counted_once_while_the_log_grows(world: World, log: logkit.Log) -> None:
+    """It stands still; that its log goes on makes no new contradiction."""
+    world.serve(forked(log, 600), "copy.example")
+    for _ in range(3):
+        world.check("copy")
+        world.serve(log.grow(10))
+        world.check()
+    assert world.value(m.SPLIT_VIEWS) == 1
+
+
 def test_a_lying_mirror_proves_nothing_against_the_log(world: World, log: logkit.Log) -> None:
     """What the log's key did not sign is the mirror's fault alone."""
     world.serve(logkit.Log(log.origin).grow(600), "copy.example")

@@ -160,8 +160,8 @@ def test_a_shrunk_tree_is_a_rollback(world: World, log: logkit.Log) -> None:
     assert_latched(world, m.ROLLBACKS)
     assert world.value(m.SPLIT_VIEWS) == 0
     latch = world.state()["latch"]
-    assert (latch["kind"], latch["old"]) == ("rollback", before)
-    assert "\n299\n" in latch["new"]
+    assert (latch["kind"], latch["known"]) == ("rollback", before)
+    assert "\n299\n" in latch["shown"]
 
 
 def test_a_lagging_replica_is_not_a_rollback(world: World, log: logkit.Log) -> None:
