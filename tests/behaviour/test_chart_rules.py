@@ -10,6 +10,8 @@ import helm
 import promtool
 import pytest
 import yaml
+from given import slo
+from given import stack as stack_of
 from helm import HELMS, of_kind
 
 from slo.catalog import Metrics, stack
@@ -196,3 +198,33 @@ def test_config_maps_of_rules_stay_below_their_size(name: str, stella: Path) -> 
     assert len(sizes) > 2
     assert max(sizes) <= 50000
     assert in_config_maps(found) == rule_files(stella)
+
+
+def firing(folder: Path, texts: dict[str, str]) -> str:
+    """What promtool says of the alerts on fast burns, two hours into an outage of everything: it must be what is listed."""
+    for file, text in texts.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    order = sorted(texts, key=lambda n: (0 if "-base-" in n else 1 if n.endswith("-shared.yaml") else 2, n))
+    groups = [g["name"] for n in order for g in yaml.safe_load(texts[n])["groups"]]
+    series = [{"series": s, "values": "0+60x300"} for s in ("errors_total", "requests_total")]
+    labels = 'ALERTS{alertname="SLOErrorBudgetBurnFast",alertstate="firing"'
+    expected = [{"labels": f'{{severity="{severity}",slo="{slo}"}}', "value": 1}
+                for slo, severity in (("api-one", "info"), ("api-two", "critical"))]  # fmt: skip
+    test = {
+        "rule_files": order, "evaluation_interval": "30s", "group_eval_order": groups,
+        "tests": [{"interval": "30s", "input_series": series, "promql_expr_test": [
+            {"expr": f"count by (slo, severity) ({labels}}})", "eval_time": "2h", "exp_samples": expected}]}],
+    }  # fmt: skip
+    (folder / "test.yaml").write_text(yaml.safe_dump(test, sort_keys=False), encoding="utf-8")
+    good, said = promtool.run("test", "rules", "test.yaml", cwd=folder)
+    return "" if good else said
+
+
+def test_an_slo_with_an_alert_of_its_own_burns_like_the_others(tmp_path: Path) -> None:
+    """Under promtool: one SLO fires with its own severity, the other with the shared one, each once."""
+    chart = helm.written(tmp_path / "out", stack_of(slo("one"), slo("two")))
+    override = {"api-one": {"SLOErrorBudgetBurnFast": {"severity": "info"}}}
+    values = helm.values(tmp_path, {"ruleFiles": {"enabled": True}, "slos": {"overrides": override}})
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    assert firing(folder, in_config_maps(helm.objects("helm4", chart, values))) == ""
