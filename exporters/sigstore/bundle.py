@@ -33,6 +33,7 @@ from exporters.sigstore.trust import Trust
 MOST_ENTRIES = 32  # log entries of one bundle that are looked at, as in sigstore-go
 # The entries that sigstore-python verifies. What it refuses of others is no verdict on the signature.
 KINDS = ("dsse/0.0.1", "hashedrekord/0.0.1", "hashedrekord/0.0.2")
+KINDS_BY_KEY = (*KINDS, "intoto/0.0.2")
 # It has one exception for nearly all of its reasons: how their sentences begin in the version that is pinned.
 _REASONS = (
     ("failed to verify SCT", "sct"),
@@ -173,7 +174,7 @@ def _keyless(
     leaf = _leaf(opened.material)
     if not opened.entries:
         raise Refused("tlog", "the bundle holds no log entry: the log was waived, or its entry stripped")
-    _supported(opened.entries)
+    _supported(opened.entries, KINDS)
     stamps = timestamp.responses(opened.material)
     promised = tuple(moment for entry in opened.entries for moment in _promised(entry))
     moments = (*promised, *timestamp.claimed(stamps))
@@ -218,11 +219,11 @@ def _leaf(material: dict[str, Any]) -> x509.Certificate:
     return leaf
 
 
-def _supported(entries: list[dict[str, Any]]) -> None:
+def _supported(entries: list[dict[str, Any]], kinds: tuple[str, ...]) -> None:
     for entry in entries:
         kind = child(entry, "kindVersion")
         name = f"{text(kind, 'kind')}/{text(kind, 'version')}"
-        if name not in KINDS:
+        if name not in kinds:
             raise Refused("unsupported", f"log entries of kind {name} are not verified")
 
 
@@ -256,7 +257,7 @@ def _by_key(opened: OpenBundle, logged: Logged, policy: Policy, trust: Trust | N
         raise Refused("tlog", "the bundle holds no log entry: the log was waived, or its entry stripped")
     if trust is None:
         raise CouldNotCheck("trusted_root", "the log's key is in the trusted root, and none is configured")
-    _supported(opened.entries[:MOST_ENTRIES])
+    _supported(opened.entries[:MOST_ENTRIES], KINDS_BY_KEY)
     stamps = timestamp.responses(opened.material)
     proven = tuple(timestamp.verified(stamps, logged.signature, trust))
     first: Refused | None = None

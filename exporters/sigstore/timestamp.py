@@ -42,9 +42,10 @@ def verified(encoded: Iterable[bytes], signature: bytes, trust: Trust) -> Iterat
         except ValueError:
             continue
         moment = response.tst_info.gen_time
-        for (leaf, *issuers), window in trust.timestamp_authorities:
-            if not issuers or not window.holds(moment):
+        for chain, window in trust.timestamp_authorities:
+            if len(chain) < 2 or not window.holds(moment):
                 continue
+            leaf, *issuers = chain
             builder = VerifierBuilder().tsa_certificate(leaf).add_root_certificate(issuers[-1])
             for certificate in issuers[:-1]:
                 builder = builder.add_intermediate_certificate(certificate)

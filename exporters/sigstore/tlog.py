@@ -66,15 +66,18 @@ class Logged:
 
 
 def describe(entry: dict[str, Any]) -> LogEntry:
-    """The entry of a bundle's document, unverified. Raises Malformed."""
-    proof = entry.get("inclusionProof", {})
-    envelope = proof.get("checkpoint", {}).get("envelope", "") if isinstance(proof, dict) else ""
-    seconds = int(entry.get("integratedTime", "0"))
+    """The entry of a bundle's document that has been verified. Raises Malformed."""
+    proof = child(entry, "inclusionProof")
+    envelope = text(child(proof, "checkpoint"), "envelope")
+    # A promise is about the index and time beside it; without one, only the proof's index was verified.
+    promised = "inclusionPromise" in entry
+    seconds = int(entry.get("integratedTime", "0")) if promised else 0
+    index = entry["logIndex"] if promised else proof["logIndex"]
     return LogEntry(
         octets(child(entry, "logId"), "keyId").hex(),
-        int(entry["logIndex"]),
+        int(index),
         leaf_hash(octets(entry, "canonicalizedBody")).hex(),
-        str(envelope).partition("\n")[0],
+        envelope.partition("\n")[0],
         datetime.fromtimestamp(seconds, UTC) if seconds else None,
     )
 
@@ -142,7 +145,9 @@ def verify_body(body: bytes, kind: str, logged: Logged) -> None:
         case "dsse/0.0.1", bytes(payload):
             fits = _dsse_v1(spec, logged, payload)
         case "intoto/0.0.1" | "intoto/0.0.2", bytes() if logged.envelope is not None:
-            fits = _intoto(spec, logged, logged.envelope)
+            fits = _intoto_envelope(spec, logged, logged.envelope)
+        case "intoto/0.0.2", bytes(payload):
+            fits = _intoto(spec, logged, payload)
         case "hashedrekord/0.0.2", _:
             fits = _hashedrekord_v2(child(spec, "hashedRekordV002"), logged)
         case _:
@@ -175,7 +180,21 @@ def _dsse_v1(spec: dict[str, Any], logged: Logged, payload: bytes) -> bool:
     )
 
 
-def _intoto(spec: dict[str, Any], logged: Logged, envelope: bytes) -> bool:
+def _intoto(spec: dict[str, Any], logged: Logged, payload: bytes) -> bool:
+    """What a bundle says of it: the payload, and the signature in base64 twice."""
+    content = child(spec, "content")
+    digest = child(content, "payloadHash")
+    signatures = objects(child(content, "envelope").get("signatures"), "signatures")
+    return (
+        digest.get("algorithm") == "sha256"
+        and digest.get("value") == hashlib.sha256(payload).hexdigest()
+        and len(signatures) == 1
+        and base64.b64decode(octets(signatures[0], "sig"), validate=True) == logged.signature
+        and same_signer(octets(signatures[0], "publicKey"), logged)
+    )
+
+
+def _intoto_envelope(spec: dict[str, Any], logged: Logged, envelope: bytes) -> bool:
     """The entry is the hash of the whole envelope, signatures included."""
     content = child(spec, "content")
     digest = child(content, "hash")

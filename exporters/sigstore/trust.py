@@ -64,7 +64,7 @@ class Trust:
     """A trusted root. `sha256` is that of the file's bytes, in hex.
 
     `at` gives the root as it stood at a time: only what may be believed then. sigstore-python enforces no window
-    but the timestamp authorities', so what is verified is verified against such a part.
+    but the timestamp authorities', and of those not the end, so what is verified is verified against such a part.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Trust:
         """
         now = datetime.fromtimestamp(self._clock(), UTC)
         times = tuple(moments) or (now,)
-        wanted = {"fulcio": times, "ctlog": (issued or now,), "rekor": times, "tsa": ()}
+        wanted = {"fulcio": times, "ctlog": (issued or now,), "rekor": times, "tsa": times}
         kept: Part = tuple(
             tuple(i for i, window in enumerate(self._windows[kind]) if all(map(window.holds, wanted[kind])))
             for kind in KINDS
@@ -188,9 +188,14 @@ def root_document(raw: bytes) -> dict[str, Any]:
 
 
 def _opened(document: dict[str, Any]) -> dict[str, Any]:
-    """Without the windows that `at` has judged: the library would hold them against this machine's clock."""
+    """Without the windows that `at` has judged: the library would hold them against this machine's clock.
+
+    Without authorities that have no certificate, too: it would fail on them whatever it verifies.
+    """
     opened = dict(document)
-    opened[KINDS["fulcio"]] = [e | {"validFor": _ALWAYS} for e in document[KINDS["fulcio"]]]
+    for kind in AUTHORITIES:
+        held = [e for e in document[KINDS[kind]] if e["certChain"]["certificates"]]
+        opened[KINDS[kind]] = [e | {"validFor": _ALWAYS} for e in held]
     for kind in ("ctlog", "rekor"):
         opened[KINDS[kind]] = [
             e | {"publicKey": e["publicKey"] | {"validFor": _ALWAYS}} for e in document[KINDS[kind]]
@@ -200,9 +205,11 @@ def _opened(document: dict[str, Any]) -> dict[str, Any]:
 
 def _window(kind: str, entry: dict[str, Any]) -> Window:
     holder = entry if kind in AUTHORITIES else child(entry, "publicKey")
-    valid = holder.get("validFor", {})
-    if not isinstance(valid, dict):
-        raise Malformed("validFor is no object")
+    if "validFor" not in holder and kind not in AUTHORITIES:
+        return Window(None, None)
+    valid = child(holder, "validFor")
+    if "start" not in valid:
+        raise Malformed("a validFor of it has no start")
     return Window(_moment(valid, "start"), _moment(valid, "end"))
 
 

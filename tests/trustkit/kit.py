@@ -218,7 +218,7 @@ class TrustKit:
         if kind == "dsse":
             body = self._dsse_body(payload, signature, signer)
         else:
-            body = self._intoto_body(envelope, payload, signature, signer)
+            body = self.intoto_body(envelope, payload, signature, signer)
         return envelope, {"dev.cosignproject.cosign/signature": ""} | self._beside(signer, body, at)
 
     def _beside(self, signer: Signer, body: dict[str, Any], at: datetime) -> dict[str, str]:
@@ -252,7 +252,7 @@ class TrustKit:
             },
         }
 
-    def _intoto_body(
+    def intoto_body(
         self, envelope: bytes, payload: bytes, signature: bytes, signer: Signer
     ) -> dict[str, Any]:
         signatures = [{"sig": b64(b64(signature).encode()), "publicKey": b64(signer.pem)}]
