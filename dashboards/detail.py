@@ -274,5 +274,4 @@ def _alerts() -> Panel:
         queries=[Query(expr=sel("ALERTS", **SLO))],
         links=[OVERVIEW],
         empty="No alert fires for this objective.",
-        missing="none fires",
     )  # fmt: skip

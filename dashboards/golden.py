@@ -78,7 +78,6 @@ def _alerts(stack: Stack, service: Service) -> Panel:
         queries=[Query(expr=sel("ALERTS", stack=stack.name, service=service.name))],
         links=[OVERVIEW],
         empty="No alert of this service fires.",
-        missing="none fires",
     )
 
 
@@ -217,7 +216,7 @@ def _monitor(stack: Stack, monitor: Monitor) -> Panel:
         return Panel(
             queries=[Query(expr=monitor.expr, name=monitor.name)],
             description=f"{monitor.summary} The value is drawn while the alert's condition holds.",
-            unit=_unit(monitor.expr), empty="The alert's condition does not hold.", missing="all well", **common,
+            unit=_unit(monitor.expr), empty="The alert's condition does not hold.", **common,
         )  # fmt: skip
     legend = " ".join(f"{{{{{n}}}}}" for n in sorted(promql.result_labels(split.query) or ()))
     return Panel(

@@ -196,7 +196,7 @@ def _defaults(panel: Panel, plain: str = fields.TEXT) -> JSON:
     """The field configuration that every kind has."""
     defaults: JSON = {
         "unit": panel.unit,
-        "noValue": panel.missing,
+        "noValue": _missing(panel),
         "color": {"mode": "thresholds"},
         "thresholds": fields.thresholds(panel.steps, plain),
         "mappings": fields.mappings(panel.values, plain),
@@ -207,6 +207,12 @@ def _defaults(panel: Panel, plain: str = fields.TEXT) -> JSON:
         if bound is not None:
             defaults[key] = fields.number(bound)
     return defaults
+
+
+def _missing(panel: Panel) -> str:
+    """Why nothing is shown, where that is no fault."""
+    reasons = [q.empty for q in panel.queries]
+    return panel.missing or panel.empty or (reasons[0] if all(reasons) else "no data")
 
 
 def _config(panel: Panel, overrides: list[JSON], plain: str = fields.TEXT, **custom: Any) -> JSON:

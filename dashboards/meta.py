@@ -143,7 +143,6 @@ def _blind() -> Panel:
         queries=[Query(expr=SCOPE.no_data)],
         links=[OVERVIEW],
         empty="Every indicator has data.",
-        missing="none",
     )  # fmt: skip
 
 
@@ -182,7 +181,6 @@ def _targets() -> Panel:
         queries=[Query(expr="up == 0")],
         links=[OVERVIEW],
         empty="Every target is reached.",
-        missing="none",
     )
 
 

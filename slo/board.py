@@ -133,7 +133,8 @@ class Column(Model):
 class Panel(Model):
     """One picture that answers one question.
 
-    `empty` says why the panel may be empty when all is well; without it an empty panel is a fault. `unit` is a
+    `empty` says why the panel may be empty when all is well; without it an empty panel is a fault. `missing` stands
+    where a value is missing: by default the reason of `empty`, or "no data". `unit` is a
     Grafana unit id ("percentunit", "s", "reqps", "short"). `sort` names the column that orders a table, "-" before it
     turns the order round. `range` is a time range of its own ("62d", "now-1M/M"). `of` is the text of a text panel.
     """
@@ -156,7 +157,7 @@ class Panel(Model):
     range: str = ""
     links: Annotated[tuple[Link, ...], BeforeValidator(_sequence)] = ()
     empty: str = ""
-    missing: str = "no data"
+    missing: str = ""
     text: str = ""
 
     if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class Panel(Model):
             range: str = "",
             links: Sequence[Link] = (),
             empty: str = "",
-            missing: str = "no data",
+            missing: str = "",
             text: str = "",
         ) -> None: ...
 

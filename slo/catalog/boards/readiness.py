@@ -151,7 +151,6 @@ def _open_alerts() -> Panel:
         queries=[Query(expr=f"count by ({', '.join(shown)}) ({sel('ALERTS', **RULES, alertstate='firing')})")],
         links=[OVERVIEW],
         empty="No alert fires.",
-        missing="–",
     )  # fmt: skip
 
 
@@ -177,7 +176,6 @@ def _versions(m: Metrics) -> Panel:
             )
         ],
         links=[RELEASES],
-        missing="–",
     )
 
 

@@ -213,20 +213,19 @@ def _bundles(m: Metrics) -> list[Panel]:
     return [
         Panel(
             title="Manifests by channel", kind="table", unit="none", height=7, links=[RELEASES],
-            columns=[Column(label="channel", title="Channel", width=110)],
+            columns=[Column(label="channel", title="Channel")],
             queries=[
-                Query(expr=state(r.manifest, r.manifest_check, r.unknown_age, "channel"), name="Manifest", width=120,
+                Query(expr=state(r.manifest, r.manifest_check, r.unknown_age, "channel"), name="Manifest",
                       values=JUDGED),
-                Query(expr=f"time() - max by (channel) ({r.manifest_check})", name="Verdict", unit="dtdurations", width=120),
-                Query(expr=f"time() - max by (channel) ({r.references_check})", name="References", unit="dtdurations",
-                      width=120),
-                Query(expr=f"time() - max by (channel) ({r.released})", name="Released", unit="dtdurations", width=120),
+                Query(expr=f"time() - max by (channel) ({r.manifest_check})", name="Verdict", unit="dtdurations"),
+                Query(expr=f"time() - max by (channel) ({r.references_check})", name="References", unit="dtdurations"),
+                Query(expr=f"time() - max by (channel) ({r.released})", name="Released", unit="dtdurations"),
             ],
             description="Signature and checksum of each channel's manifest; how old the verdicts on it and on all its "
             "references are, and the release itself.",
         ),
         Panel(
-            title="References that are wrong", kind="table", unit="none", height=7, links=[RELEASES], missing="–",
+            title="References that are wrong", kind="table", unit="none", height=7, links=[RELEASES],
             columns=[
                 Column(label="channel", title="Channel", width=90),
                 Column(label="component", title="Component", width=180),
@@ -238,10 +237,10 @@ def _bundles(m: Metrics) -> list[Panel]:
         ),
         Panel(
             title="Offline kits", kind="table", unit="none", height=7, links=[RELEASES],
-            columns=[Column(label="kit", title="Kit", width=220)],
+            columns=[Column(label="kit", title="Kit")],
             queries=[
-                Query(expr=state(r.kit, r.kit_check, r.unknown_age, "kit"), name="Verdict", width=120, values=JUDGED),
-                Query(expr=f"time() - max by (kit) ({r.kit_check})", name="Age", unit="dtdurations", width=110),
+                Query(expr=state(r.kit, r.kit_check, r.unknown_age, "kit"), name="Verdict", values=JUDGED),
+                Query(expr=f"time() - max by (kit) ({r.kit_check})", name="Age", unit="dtdurations"),
             ],
             description="Checksums and signatures within each offline kit, and how old the verdict is.",
         ),

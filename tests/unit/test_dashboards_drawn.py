@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -376,3 +378,13 @@ def test_a_board_of_a_team_is_drawn_like_the_others() -> None:
     found = built(boards=[own])["ours"]
     assert (found.title, found.file, found.folder) == ("Ours", "ours", "SLO")
     assert json.loads(found.compact())["panels"][0]["title"] == "Panel"
+
+
+def test_the_example_of_the_documents_is_drawn() -> None:
+    """As it is written there, beside an objective of the reader's own."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "dashboards.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    found: dict[str, Any] = {"orders": slo()}
+    exec(example, found)  # noqa: S102 - our own document
+    board = {d.uid: d for d in dashboards.build(found["stack"], Config().timing)}["releases"]
+    assert [p.title for p in board.panels] == ["Failed deployments"]
