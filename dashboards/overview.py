@@ -84,6 +84,7 @@ def _budgets() -> Panel:
         width=24,
         height=12,
         high="1",
+        range="31d",
         steps=(Step(at="0", colour="bad"),),
         queries=[Query(expr=f"{SCOPE.record(names.REMAINING)} and bottomk({SHOWN}, {now})", name="{{slo}}")],
         links=[META],

@@ -9,24 +9,35 @@ from slo import (
     Above,
     AlertPolicy,
     Below,
+    Board,
+    Check,
+    Column,
     Composite,
     DefinitionError,
     Duration,
     Freshness,
     GoldenSignals,
     Latency,
+    Link,
+    Mark,
     Monitor,
     NearZero,
     NotExploding,
     NotMeasured,
     Objective,
+    Panel,
+    Query,
     Ratio,
+    Section,
     Service,
     Signal,
     SLOError,
     Stack,
+    Step,
     TimeSlice,
     Uptime,
+    Value,
+    Variable,
     WhileDemand,
     Window,
 )
@@ -80,7 +91,58 @@ quiet = Signal(query="signed_total", alert="SignerSilent", when=WhileDemand(dema
 deep = Signal(query="queue_depth", alert="QueueDeep", when=Above("100"), severity="page")
 shallow = Signal(query="workers", alert="WorkersGone", when=Below("1"), lasting="5m")
 drift = Monitor(name="RootsDrift", service=api, condition="roots_drift > 0", summary="The roots drifted.")
-stack = Stack(name="team", slos=[availability, latency, journey], monitors=[drift], services=(api,))
+fresh = Check(
+    name="backup-fresh",
+    title="A backup exists",
+    query="min(time() - max(backup_timestamp_seconds) <= bool 86400)",
+    description="It is younger than a day.",
+    remedy="Take one before the upgrade.",
+    evidence="min(time() - max(backup_timestamp_seconds))",
+    measures="Last backup",
+    unit="dtdurations",
+)
+releases = Board(
+    name="releases",
+    title="Releases",
+    question="May this release go on?",
+    sections=[
+        Section(
+            title="Now",
+            panels=[
+                Panel(
+                    title="Queue",
+                    queries=[
+                        Query(expr=quiet, name="{{queue}}"),
+                        Query(expr="workers", colour="blue", dashed=True),
+                    ],
+                    description="What waits, and who works.",
+                    steps=[Step(at="100", colour="bad")],
+                    links=[Link(title="All objectives", to="slo-overview")],
+                ),
+                Panel(
+                    title="Backups",
+                    kind="table",
+                    queries=[Query(expr=fresh.query, values=[Value(of="1", text="fresh", colour="good")])],
+                    columns=[Column(label="database", title="Database", width=200)],
+                    description="Each database and its backup.",
+                    empty="There is no database.",
+                ),
+            ],
+        )
+    ],
+    variables=[
+        Variable(name="queue", title="Queue", of="queue_depth", label="queue", several=True, all=True)
+    ],
+    marks=[Mark(title="Deployment", expr="changes(version_info[5m]) > 0", colour="blue")],
+)
+stack = Stack(
+    name="team",
+    slos=[availability, latency, journey],
+    monitors=[drift],
+    services=(api,),
+    boards=[releases],
+    checks=[fresh],
+)
 
 
 def budgets(team: Stack) -> dict[str, Decimal]:
