@@ -110,13 +110,16 @@ class Authorizer:
     def _ask(self, source: Source, challenge: Challenge) -> Token:
         credentials = self._registries.credentials(source.registry)
         asked = {"service": challenge.service, "scope": f"repository:{source.name}:pull"}
-        for _ in range(2):
+        bind = challenge.scheme == "dpop"
+        for _ in range(3):  # the proof that it may ask for, and the nonce in it
             began = self._clock()
-            response = self._exchange(challenge, asked, credentials)
+            response = self._exchange(challenge, asked, credentials, bind)
             if response.status == 200:
                 return _read_token(response, source.host, began)
-            if not self._prover.learn(response.url, response.headers):
+            fresh = self._prover.learn(response.url, response.headers)
+            if not fresh and (bind or not _wants_proof(response)):
                 break
+            bind = True
         raise CouldNotCheck(
             "unauthorized",
             f"the token service of {source.host} answered {response.status}"
@@ -124,13 +127,13 @@ class Authorizer:
         )
 
     def _exchange(
-        self, challenge: Challenge, asked: dict[str, str], credentials: Credentials | None
+        self, challenge: Challenge, asked: dict[str, str], credentials: Credentials | None, bind: bool
     ) -> Response:
         """One request for a token: GET with Basic, or POST with a refresh token."""
         refresh = credentials is not None and credentials.refresh
         method = "POST" if refresh else "GET"
         headers = {}
-        if challenge.scheme == "dpop":
+        if bind:
             headers["DPoP"] = self._prover.proof(method, challenge.realm)
         if credentials is None or not refresh:
             headers |= {} if credentials is None else {"Authorization": credentials.basic}
@@ -164,6 +167,12 @@ class Authorizer:
                 f"{source.host} sends for tokens to {parts.netloc}, another host, which would get its password: "
                 "list it in the registry's token_hosts if it may",
             )
+
+
+def _wants_proof(response: Response) -> bool:
+    """Does a token service refuse because the request was not bound to a key (RFC 9449 §5, §8)?"""
+    said = response.headers.get("www-authenticate", "").encode() + response.body[:1000]
+    return response.status in (400, 401) and b"dpop" in said.lower()
 
 
 def _read_token(response: Response, host: str, began: float) -> Token:

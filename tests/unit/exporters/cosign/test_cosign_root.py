@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import httpx
 import pytest
 
 from exporters import metrics as m
-from exporters.config import ConfigError
+from exporters.config import ConfigError, load
+from exporters.cosign import Config
 from tests.trustkit.exporter import Exporter
 from tests.trustkit.kit import BEGAN, IDENTITY, ISSUER, TrustKit
 from tests.trustkit.registry import Memory, behind
@@ -131,3 +133,12 @@ def test_a_configuration_that_cannot_be_meant_is_refused(
     """In one sentence, with the key and the remedy."""
     with pytest.raises(ConfigError, match=says):
         Exporter(folder, IMAGES | change)
+
+
+def test_the_example_of_the_docs_is_a_configuration(tmp_path: Path) -> None:
+    """What the page shows can be used."""
+    text = Path("docs/exporters.md").read_text()
+    (example,) = re.findall(r"```yaml cosign\n(.*?)```", text, re.DOTALL)
+    path = tmp_path / "cosign.yaml"
+    path.write_text(example)
+    assert [manifest.name for manifest in load(Config, path).manifests] == ["stable", "edge"]

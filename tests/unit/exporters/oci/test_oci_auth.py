@@ -348,3 +348,28 @@ def test_a_nonce_that_a_server_asks_for_is_in_the_next_proof(where: str) -> None
     registry.fault = wants_nonce
     world.pull()
     assert proof(next(r for r in reversed(registry.asked) if r.url.path.startswith(where)))["nonce"] == "n-1"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        httpx.Response(400, json={"error": "invalid_dpop_proof"}),
+        httpx.Response(401, headers={"www-authenticate": 'DPoP algs="ES256"'}),
+    ],
+)
+def test_a_token_service_may_bind_a_token_though_the_registry_says_bearer(refusal: httpx.Response) -> None:
+    """Blueprint §3.2: the challenge is Bearer, and the platform's tokens are bound to a key."""
+    registry = Memory(token=True, bound=True)
+    world = World(registry)
+
+    def answer(request: httpx.Request) -> httpx.Response | None:
+        if request.url.path == "/token" and "dpop" not in request.headers:
+            return refusal
+        if "/v2/" in request.url.path and not request.headers.get("authorization", "").startswith("DPoP "):
+            challenge = f'Bearer realm="https://{HOST}/token",service="{HOST}"'
+            return httpx.Response(401, headers={"www-authenticate": challenge})
+        return None
+
+    registry.fault = answer
+    world.pull()
+    assert proof(registry.asked[-1])["htu"] == str(registry.asked[-1].url)
