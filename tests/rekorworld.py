@@ -17,6 +17,7 @@ from exporters.collector import Instruments
 from exporters.fetch import Fetcher
 from exporters.outcome import Verdict
 from exporters.rekor import Config, build
+from exporters.rekor.state import State, Store
 from exporters.rekor.subject import Rekor
 
 Answer = bytes | int | Exception | httpx.Response
@@ -99,6 +100,10 @@ class World:
     def state(self, log: str = "main") -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.folder / "state" / f"{log}.json").read_text())["state"]
         return content
+
+    def remember(self, state: dict[str, Any], log: str = "main") -> None:
+        """Put another state in place."""
+        Store(self.folder / "state", log).save(State.model_validate_json(json.dumps(state)))
 
     def _sleep(self, seconds: float) -> None:
         self.ticks += seconds
