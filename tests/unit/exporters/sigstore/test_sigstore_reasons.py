@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -432,3 +433,19 @@ def test_every_reason_is_of_the_closed_set() -> None:
     """A metric's label takes no other value."""
     said = {reason for _, reason in [*KEYLESS_DAMAGE, *KEYED_DAMAGE, *LEGACY_DAMAGE]}
     assert said <= set(FAILURE_REASONS)
+
+
+def test_one_root_serves_many_threads(kit: TrustKit) -> None:
+    """Good and bad bundles at once, over a root that has verified nothing yet: each gets its own answer."""
+    root = read_trust(json.dumps(kit.root()).encode(), "root")
+    bundles = [raw(kit.attest(statement(d), log=log)) for d in (IMAGE, OTHER) for log in ("v1", "v2")] * 10
+
+    def judge(bundle: bytes) -> str:
+        try:
+            return verify_statement(bundle, IMAGE, KEYLESS, root).predicate_type
+        except Refused as refused:
+            return refused.reason
+
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(judge, bundles))
+    assert said == [trustkit.SIGN, trustkit.SIGN, "subject_mismatch", "subject_mismatch"] * 10
