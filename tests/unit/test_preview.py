@@ -10,8 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tools.preview import build, judge
-from tools.preview.run import Look, job, look, main, parser, tell
+from slo import names
+from slo.artifact import Rule
+from tools.demo.servers import DemoError
+from tools.preview import build, history, judge
+from tools.preview.run import DEMO, GIVEN, PAST, Look, job, look, main, parser, sources, tell
 from tools.preview.site import Site, inside
 
 LOOK = Look("now-1h", "", "dark", "5s", False, (("slo", "rekor availability"), ("slo", "b")))
@@ -35,17 +38,33 @@ def drawn(**changed: Any) -> dict[str, Any]:
 
 def test_a_page_is_opened_for_every_dashboard_and_width_with_the_chosen_values(tmp_path: Path) -> None:
     """Each dashboard is drawn at each width, with variables as Grafana's own addresses carry them."""
-    boards = [Path("a.json"), Path("b.json")]
+    boards = {Path("a.json"): PAST, Path("b.json"): GIVEN}
     pages = job("http://site", boards, (1440, 390), LOOK, tmp_path, "chromium")["pages"]
     assert [Path(page["out"]).name for page in pages] == ["a.png", "a-390.png", "b.png", "b-390.png"]
     query = parse_qs(urlsplit(pages[0]["url"]).query)
     assert query["var-slo"] == ["rekor availability", "b"]
     assert (query["dashboard"], query["from"], "to" in query) == (["/dashboards/a.json"], ["now-1h"], False)
+    assert [page["now"] for page in pages] == [history.NOW * 1000] * 2 + [None] * 2
+
+
+def test_the_board_about_the_servers_is_drawn_over_running_ones() -> None:
+    """The past is simulated; what the monitoring says of itself is not. A server that is named serves all."""
+    meta, other = Path(f"{names.META}.json"), Path("other.json")
+    assert sources([meta, other], None) == {meta: DEMO, other: PAST}
+    assert sources([meta, other], "http://prometheus") == {meta: GIVEN, other: GIVEN}
+
+
+def test_records_are_evaluated_when_those_they_read_are_stored() -> None:
+    """Rules are put into levels; a circle is refused."""
+    base, hour, day = (Rule(record=r, expr=e) for r, e in (("b", "up"), ("h", "b + b"), ("d", "h or d")))
+    assert history.levels([day, hour, base]) == [[base], [hour], [day]]
+    with pytest.raises(DemoError, match="in a circle: x, y"):
+        history.levels([Rule(record="x", expr="y"), Rule(record="y", expr="x")])
 
 
 def test_what_is_left_out_is_left_to_the_dashboard() -> None:
     """Without options a board opens with its own time range, in the dark, its collapsed rows closed."""
-    assert look(parser().parse_args([])) == Look("", "", "dark", "5s", False, ())
+    assert look(parser().parse_args([])) == Look("", "", "dark", "", False, ())
     assert look(parser().parse_args(["--expand", "--var", "slo=a=b"])).variables == (("slo", "a=b"),)
 
 
@@ -111,7 +130,7 @@ def test_only_files_inside_the_served_folders_are_served(tmp_path: Path) -> None
 
 def test_a_prometheus_that_does_not_answer_is_a_502_with_its_reason(tmp_path: Path) -> None:
     """The page learns that the server behind the site is away."""
-    with Site({"/": tmp_path}, "http://127.0.0.1:9") as site:
+    with Site({"/": tmp_path}, {"/prometheus/": "http://127.0.0.1:9"}) as site:
         answer = httpx.get(f"{site.url}/prometheus/api/v1/query?query=up", trust_env=False)
     assert answer.status_code == 502
     assert "Prometheus does not answer" in answer.text

@@ -1,4 +1,4 @@
-"""The demo, run beside for as long as the pictures take, with a month of the past in its Prometheus."""
+"""The demo, run beside for as long as the pictures take: what the monitoring's own board shows is real."""
 
 from __future__ import annotations
 
@@ -8,41 +8,33 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from alerts.recording import Timing
-from slo import Duration
-from tools.demo.run import Demo, Ports, prepare, switch
+from tools.demo.run import Demo, Ports, prepare
 from tools.demo.servers import DemoError
 from tools.demo.webhook import Webhook
 from tools.demo.world import RATE
-from tools.preview import history
 
-WAIT = 180.0  # seconds: short windows hold data of the servers themselves, and alerts have come through
+WAIT = 300.0  # seconds: five-minute windows are full
 SCRAPE = "5s"  # the demo's scrape interval
 COMPRESS = 6  # rules are evaluated that many times as often as in earnest: the demo's own choice
-NOW = ("outage", "attestor")  # what the platform does while the pictures are taken
 
 
 @contextlib.contextmanager
-def running(seconds: float) -> Iterator[str]:
-    """The URL of the demo's Prometheus, once it has run for so long. Raises DemoError."""
+def running() -> Iterator[Demo]:
+    """The demo, just started."""
     with tempfile.TemporaryDirectory(prefix="preview-") as name:
         folder = Path(name) / "state"
         prepare(folder)
         ports = Ports.choose(None)
         demo = Demo(folder, ports, SCRAPE, COMPRESS, None, RATE)
-        history.write(folder, demo.stacks[:1], Timing.of(Duration.parse(SCRAPE)), int(time.time()))
-        webhook = Webhook(ports.webhook, folder / "webhook.jsonl")
         try:
-            demo.start(webhook)
-            switch(demo.simulator.url, *NOW)
-            _wait(demo, seconds)
-            yield demo.prometheus.url
+            demo.start(Webhook(ports.webhook, folder / "webhook.jsonl"))
+            yield demo
         finally:
             demo.stop()
 
 
-def _wait(demo: Demo, seconds: float) -> None:
-    end = time.monotonic() + seconds
+def wait(demo: Demo, end: float) -> None:
+    """Until the clock (time.monotonic) stands at `end`. Raises DemoError when a server ends before."""
     while time.monotonic() < end:
         for server in demo.servers:
             if not server.running:

@@ -4,7 +4,8 @@
     python -m tools.preview --dashboard FILE --var slo=NAME     one, with a chosen value
     python -m tools.preview --prometheus http://127.0.0.1:9090  over a server of your own
 
-Without --prometheus it starts the demo and ends it. Exit codes: 0 all drawn, 1 something is wrong with a dashboard
+Without --prometheus it draws five weeks of a simulated platform (tools/preview/history.py); the board of the monitoring
+itself is drawn over the running demo. Both are started and ended here. Exit codes: 0 all drawn, 1 something is wrong with a dashboard
 (each fault is named on stderr), 3 a program is missing or failed.
 """
 
@@ -15,14 +16,16 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from slo import names
 from tools.demo.servers import DemoError
-from tools.preview import build, demo, judge
+from tools.preview import build, demo, history, judge
 from tools.preview.build import PreviewError
 from tools.preview.site import Site
 
@@ -33,14 +36,15 @@ HEIGHT = 900  # pixels of the window at first; it grows to the page
 TALLEST = 12000
 SETTLE = 60_000  # milliseconds for one page
 MODULES = build.BUILT / "node_modules"
-# What a Grafana server serves beside its page. Its font comes from the font's own package; one icon of the time
-# picker is missing from @grafana/ui and stands beside this file.
+# What a Grafana server serves beside its page. Its font comes from the font's own package; two icons are
+# missing from @grafana/ui: that of the time picker stands beside this file, that of a slow query has a stand-in.
 ICONS = MODULES / "@grafana" / "ui" / "dist" / "public" / "img" / "icons"
 INTER = MODULES / "@fontsource" / "inter" / "files"
 MONO = MODULES / "@fontsource" / "roboto-mono" / "files" / "roboto-mono-latin-400-normal.woff2"
 GRAFANA = {
     "/public/build/img/icons/": ICONS,
     "/public/build/img/icons/unicons/angle-double-left.svg": build.HERE / "angle-double-left.svg",
+    "/public/build/img/icons/unicons/sync-slash.svg": ICONS / "unicons" / "sync.svg",
     "/public/fonts/inter/Inter-Regular.woff2": INTER / "inter-latin-400-normal.woff2",
     "/public/fonts/inter/Inter-Medium.woff2": INTER / "inter-latin-500-normal.woff2",
     "/public/fonts/inter/Inter-Italic.woff2": INTER / "inter-latin-400-italic.woff2",
@@ -49,9 +53,27 @@ GRAFANA = {
 }
 
 
+# Boards about the servers themselves show what these are, not a simulation; over the minutes they have run.
+LIVE = {names.META: "now-10m"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A Prometheus: where the site offers it, its scrape interval, and its time when that is not the machine's."""
+
+    path: str
+    scrape: str
+    now: int | None = None
+
+
+PAST = Source("/past", str(history.TIMING.base // 4) + "s", history.NOW)
+DEMO = Source("/demo", demo.SCRAPE)
+GIVEN = Source("/given", "15s")
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How the dashboards are opened: from where to where, in which theme, with what chosen."""
+    """How the dashboards are opened: from where to where, in which theme, with what chosen, rows open or not."""
 
     start: str
     end: str
@@ -60,13 +82,13 @@ class Look:
     expand: bool
     variables: tuple[tuple[str, str], ...]
 
-    def query(self, dashboard: Path) -> str:
-        named = {"dashboard": f"/dashboards/{dashboard.name}", "from": self.start, "to": self.end,
-                 "theme": self.theme, "scrape": self.scrape}  # fmt: skip
+    def query(self, dashboard: Path, source: Source) -> str:
+        start = self.start or (LIVE.get(dashboard.stem, "") if source is DEMO else "")
+        named = {"dashboard": f"/dashboards/{dashboard.name}", "from": start, "to": self.end, "theme": self.theme,
+                 "scrape": self.scrape or source.scrape, "prometheus": source.path,
+                 "expand": "1" if self.expand else ""}  # fmt: skip
         chosen = [(f"var-{name}", value) for name, value in self.variables]
-        return urlencode(
-            [*((k, v) for k, v in named.items() if v), *([("expand", "1")] if self.expand else []), *chosen]
-        )
+        return urlencode([*((k, v) for k, v in named.items() if v), *chosen])
 
 
 def picture(dashboard: Path, width: int, theme: str) -> str:
@@ -76,17 +98,18 @@ def picture(dashboard: Path, width: int, theme: str) -> str:
 
 
 def job(
-    site: str, boards: Sequence[Path], widths: Sequence[int], look: Look, out: Path, chromium: str
+    site: str, boards: Mapping[Path, Source], widths: Sequence[int], look: Look, out: Path, chromium: str
 ) -> dict[str, Any]:
-    """What shoot.mjs is asked to do."""
+    """What shoot.mjs is asked to do: every board, over its source, at every width."""
     pages = [
         {
-            "url": f"{site}/index.html?{look.query(board)}",
+            "url": f"{site}/index.html?{look.query(board, source)}",
+            "now": None if source.now is None else source.now * 1000,
             "width": width,
             "height": HEIGHT,
             "out": str(out / picture(board, width, look.theme)),
         }
-        for board in boards
+        for board, source in boards.items()
         for width in widths
     ]
     return {"chromium": chromium, "timezone": "UTC", "settle": SETTLE, "tallest": TALLEST, "pages": pages}
@@ -104,13 +127,26 @@ def draw(asked: dict[str, Any]) -> list[dict[str, Any]]:
     return results
 
 
+def sources(boards: Iterable[Path], prometheus: str | None) -> dict[Path, Source]:
+    """Which Prometheus each board is drawn over."""
+    if prometheus is not None:
+        return dict.fromkeys(boards, GIVEN)
+    return {board: DEMO if board.stem in LIVE else PAST for board in boards}
+
+
 @contextlib.contextmanager
-def _prometheus(url: str | None, seconds: float) -> Iterator[str]:
-    if url is not None:
-        yield url
-        return
-    with demo.running(seconds) as started:
-        yield started
+def _started(used: Iterable[Source], given: str | None, seconds: float) -> Iterator[dict[str, str]]:
+    """Servers by the prefix under which the site offers them. The demo runs while the past is built."""
+    with contextlib.ExitStack() as stack:
+        urls = {GIVEN: given or ""}
+        ready = time.monotonic() + seconds
+        live = stack.enter_context(demo.running()) if DEMO in used else None
+        if PAST in used:
+            urls[PAST] = stack.enter_context(history.running())
+        if live is not None:
+            demo.wait(live, ready)
+            urls[DEMO] = live.prometheus.url
+        yield {f"{source.path}/": url for source, url in urls.items()}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -134,9 +170,7 @@ def parser() -> argparse.ArgumentParser:
         "--from", dest="start", default="", help="as in Grafana: now-6h, or milliseconds (the board's)"
     )
     made.add_argument("--to", dest="end", default="", help="as in Grafana (the board's)")
-    made.add_argument(
-        "--scrape-interval", default=demo.SCRAPE, help="the data source's setting (%(default)s)"
-    )
+    made.add_argument("--scrape-interval", default="", help="the data source's setting (that of the server)")
     made.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable's value")
     made.add_argument(
         "--report", type=Path, help="write every query, its number of answers and all faults as JSON"
@@ -179,8 +213,9 @@ def _run(args: argparse.Namespace) -> int:
     dist = build.page()
     args.out.mkdir(parents=True, exist_ok=True)
     folders = {"/": dist, **{f"/dashboards/{board.name}": board for board in boards}, **GRAFANA}
-    with _prometheus(args.prometheus, args.wait) as prometheus, Site(folders, prometheus) as site:
-        drawn = draw(job(site.url, boards, widths, looked, args.out.resolve(), chromium))
+    over = sources(boards, args.prometheus)
+    with _started(set(over.values()), args.prometheus, args.wait) as started, Site(folders, started) as site:
+        drawn = draw(job(site.url, over, widths, looked, args.out.resolve(), chromium))
     shown = [board for board in boards for _ in widths]
     results = list(zip(shown, drawn, strict=True))
     if args.report is not None:

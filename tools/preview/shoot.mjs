@@ -2,7 +2,8 @@
 //
 //   node shoot.mjs < job.json > results.json
 //
-// job: { chromium, timezone, settle, pages: [{ url, width, height, out }] }
+// job: { chromium, timezone, settle, tallest, pages: [{ url, now, width, height, out }] }; now is what the page's
+// clock shows at first, in milliseconds, or null for the machine's
 // results: one for each page, with what the page logged (see app/log.ts) and what its console said.
 
 import { chromium } from 'playwright-core';
@@ -41,7 +42,21 @@ async function settle(page, within) {
   return false;
 }
 
-async function shoot(browser, job, { url, width, height, out }) {
+// The page's clock runs from `now` on.
+function shiftClock(now) {
+  const Real = Date;
+  const ahead = now - Real.now();
+  globalThis.Date = class extends Real {
+    constructor(...args) {
+      super(...(args.length > 0 ? args : [Real.now() + ahead]));
+    }
+    static now() {
+      return Real.now() + ahead;
+    }
+  };
+}
+
+async function shoot(browser, job, { url, now, width, height, out }) {
   const context = await browser.newContext({
     viewport: { width, height },
     timezoneId: job.timezone,
@@ -50,6 +65,9 @@ async function shoot(browser, job, { url, width, height, out }) {
     deviceScaleFactor: 1,
   });
   const page = await context.newPage();
+  if (now !== null) {
+    await page.addInitScript(shiftClock, now);
+  }
   const said = [];
   page.on('console', (message) => {
     if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) {

@@ -11,15 +11,17 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-PROMETHEUS = "/prometheus/"  # what is asked below it goes to the server: no CORS setting is needed there
 TIMEOUT = 60.0  # seconds of one query
 
 
 class Site:
-    """Serves folders under prefixes, or single files; the longest prefix first. Use it as a context."""
+    """Serves folders under prefixes, or single files; the longest prefix first. Use it as a context.
 
-    def __init__(self, folders: Mapping[str, Path], prometheus: str) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(folders, prometheus.rstrip("/")))
+    What is asked below a prefix of `servers` goes to that server, which then needs no CORS setting.
+    """
+
+    def __init__(self, folders: Mapping[str, Path], servers: Mapping[str, str]) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(folders, servers))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
@@ -46,25 +48,26 @@ def inside(folders: Mapping[str, Path], path: str) -> Path | None:
     return None
 
 
-def _handler(folders: Mapping[str, Path], prometheus: str) -> type[BaseHTTPRequestHandler]:
+def _handler(folders: Mapping[str, Path], servers: Mapping[str, str]) -> type[BaseHTTPRequestHandler]:
     client = httpx.Client(trust_env=False, timeout=TIMEOUT)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            if self.path.startswith(PROMETHEUS):
-                self._forward(self.path.removeprefix(PROMETHEUS))
-                return
+            for prefix, server in servers.items():
+                if self.path.startswith(prefix):
+                    self._forward(f"{server.rstrip('/')}/{self.path.removeprefix(prefix)}")
+                    return
             file = inside(folders, unquote(urlsplit(self.path).path))
             if file is None:
                 self._answer(404, "text/plain", b"there is no such file\n")
             else:
                 self._answer(200, guess_type(file.name)[0] or "application/octet-stream", file.read_bytes())
 
-        def _forward(self, path: str) -> None:
+        def _forward(self, url: str) -> None:
             try:
-                answer = client.get(f"{prometheus}/{path}")
+                answer = client.get(url)
             except httpx.HTTPError as error:
                 self._answer(502, "text/plain", f"Prometheus does not answer: {error}\n".encode())
                 return
