@@ -36,9 +36,9 @@ lint: .venv/.dev ## ruff, mypy --strict, import-linter, drift of generated/
 	$(BIN)/lint-imports
 	$(BIN)/slo generate --check
 
-test-chart: .venv/.dev peers ## the chart's objects against the Prometheus operator's own schemas (needs Go)
+test-chart: .venv/.dev peers ## the chart by the operator's own schemas, the Compose file by Compose's own loader (needs Go)
 	tools/peers crds
-	$(BIN)/pytest -m live tests/live/test_chart_crds.py
+	$(BIN)/pytest -m live tests/live/test_chart_crds.py tests/live/test_compose_loader.py
 
 test-live: .venv/.dev peers ## real servers, and rules replayed over simulated weeks (needs Go; minutes)
 	tools/peers prometheus3 crds cosign3 cosign2 fulcio timestamp rekor2

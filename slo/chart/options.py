@@ -144,7 +144,7 @@ def _rules(content: Content) -> dict[str, Node]:
             {
                 "labels": strings("Labels added to every alert."),
                 "annotations": strings("Annotations added to every alert."),
-                "overrides": keyed("By alert name: severity, for, keepFiringFor, labels, annotations, disabled. A disabled alert also loses the alert that it is blind.", list(content.alerts), _OVERRIDE, example),
+                "overrides": keyed("By alert name: severity, for, keepFiringFor, labels, annotations, disabled. Disabling a monitor also drops the MonitorNoData alert about it.", list(content.alerts), _OVERRIDE, example),
             },
         ),
         "slos": Section(

@@ -176,6 +176,33 @@ def test_exporters_run_restricted(rendered: dict[tuple[str, str], list[Object]])
         assert kinds <= {"configMap", "secret", "emptyDir", "persistentVolumeClaim"}
 
 
+def test_what_is_off_leaves_nothing_behind(stella: Path) -> None:
+    """No exporter: no account, no volume, no policy, no monitor."""
+    kinds = {o["kind"] for o in helm.objects("helm4", stella)}
+    assert kinds == {"ConfigMap", "PrometheusRule", "Secret"}
+    off = {"prometheusRule.enabled": "false", "dashboards.enabled": "false", "alertmanager.kind": "none"}
+    assert helm.objects("helm4", stella, settings=off) == []
+
+
+def test_a_trusted_root_may_come_as_a_file(stella: Path, tmp_path: Path) -> None:
+    """--set-file: it arrives byte for byte under the name that the exporters read, and is mounted."""
+    root = tmp_path / "trusted_root.json"
+    root.write_text(
+        '{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",\n "tlogs": []}\n'
+    )
+    good, out, error = helm.run(
+        "helm4", "template", helm.RELEASE, stella, "--values", stella / "ci" / "exporters-values.yaml",
+        "--set", "exporters.trustedRoot.existingConfigMap=", "--set-file", f"exporters.trustedRoot.content={root}",
+    )  # fmt: skip
+    assert good, error
+    found = [o for o in yaml.load_all(out, Loader=helm.Loader) if o]  # a safe one
+    held = of_kind(found, "ConfigMap")["demo-stella-slo-trusted-root"]["data"]
+    assert held == {"trusted_root.json": root.read_text()}
+    for pod in pods(found).values():
+        (volume,) = [v for v in pod["volumes"] if v["name"] == "trust"]
+        assert volume["configMap"]["name"] == "demo-stella-slo-trusted-root"
+
+
 def test_no_secret_is_in_an_object(rendered: dict[tuple[str, str], list[Object]]) -> None:
     """The only Secret is Alertmanager's configuration, and it has none in it; the environment refers to others."""
     secrets = {n for (_, _), found in rendered.items() for n in of_kind(found, "Secret")}
