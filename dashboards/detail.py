@@ -269,7 +269,7 @@ def _alerts() -> Panel:
             Column(label="alertname", title="Alert", width=220),
             Column(label="alertstate", title="State", width=90),
             Column(label="severity", title="Severity", width=90),
-            *(Column(label=name, hidden=True) for name in ("__name__", "Value", "slo", "stack", "service", "owner", "policy")),
+            *(Column(label=name, hidden=True) for name in ("__name__", "Value", "slo", "stack", "service", "owner", "policy", "tier", "window")),
         ],
         queries=[Query(expr=sel("ALERTS", **SLO))],
         links=[OVERVIEW],

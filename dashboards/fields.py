@@ -123,11 +123,11 @@ def _value(panel: Panel, query: Query) -> Iterable[tuple[str, Any]]:
     if query.width:
         yield "custom.width", query.width
     if query.steps:
-        yield "thresholds", thresholds(query.steps)
+        yield "thresholds", thresholds(query.steps, CLEAR)
     if query.values:
-        yield "mappings", mappings(query.values)
-    if query.steps or query.values:
-        yield "custom.cellOptions", {"type": "color-text"}
+        yield "mappings", mappings(query.values, CLEAR)
+    if query.steps or query.values:  # coloured ground: a dark red text on a dark ground is hard to read
+        yield "custom.cellOptions", {"type": "color-background", "mode": "basic"}
     yield "custom.align", "right" if not query.values else "left"
 
 

@@ -136,7 +136,7 @@ def _drawn(
     )  # fmt: skip
     yield Panel(
         title=f"{name}, distribution", kind="heatmap", unit=signal.unit, height=8,
-        description=f"How many answers took how long: the darker, the more. {service.name}, all of its instances.",
+        description=f"How many answers took how long; the scale below tells the colours. {service.name}, all of its instances.",
         queries=[Query(expr=summed, name="{{le}}")], links=common["links"],
     )  # fmt: skip
 

@@ -269,7 +269,13 @@ def _table(panel: Panel, common: dict[str, Any]) -> Any:
         **common,
         transformations=fields.one_table(panel),
         extraJson=_config(
-            panel, overrides, align="auto", cellOptions={"type": "auto"}, filterable=False, inspect=False
+            panel,
+            overrides,
+            fields.CLEAR,
+            align="auto",
+            cellOptions={"type": "auto"},
+            filterable=False,
+            inspect=False,
         )
         | {"type": "table", "options": {"cellHeight": "sm", "showHeader": True, "sortBy": sort}},
     )

@@ -13,6 +13,7 @@ GROUPS = '{rule_group=~".*;$stack-.*"}'  # Prometheus names a group "file;group"
 SHOWN = 10  # lines
 # A group that takes longer than its interval misses evaluations: 1 by definition.
 LATE = (Step(at="-inf", colour="plain"), Step(at="0.5", colour="warning"), Step(at="1", colour="bad"))
+SOME = (Step(at="-inf", colour="plain"), Step(at="1", colour="bad"))
 OVERVIEW = Link(title="All objectives", to=names.OVERVIEW)
 SCOPE = Scope(STACK, STACK)
 LAST, INTERVAL, MISSED, FAILED, EVALUATED = (
@@ -84,14 +85,14 @@ def _groups() -> Panel:
         width=24,
         height=9,
         sort="-Of interval",
-        columns=[Column(label="group", title="Group", width=360)],
+        columns=[Column(label="group", title="Group")],
         queries=[
             Query(expr=by_group(LAST), name="Duration", unit="s", width=110),
             Query(expr=by_group(INTERVAL), name="Interval", unit="s", width=100),
             Query(expr=by_group(f"{LAST} / {INTERVAL}"), name="Of interval", unit="percentunit", decimals=1, width=110,
                   steps=LATE),
-            Query(expr=by_group(f"ceil(increase({MISSED}[1h]))"), name="Missed 1h", unit="none", width=110, steps=NOTE),
-            Query(expr=by_group(f"ceil(increase({FAILED}[1h]))"), name="Failed 1h", unit="none", width=110, steps=COUNT),
+            Query(expr=by_group(f"ceil(increase({MISSED}[1h]))"), name="Missed 1h", unit="none", width=110, steps=SOME),
+            Query(expr=by_group(f"ceil(increase({FAILED}[1h]))"), name="Failed 1h", unit="none", width=110, steps=SOME),
             Query(expr=by_group(f"time() - {EVALUATED}"), name="Evaluated", unit="dtdurations", width=130),
         ],
         links=[OVERVIEW],
@@ -106,6 +107,7 @@ def _durations() -> Panel:
         "Prometheus is short of CPU.",
         unit="s",
         low="0",
+        height=10,
         queries=[Query(expr=group_name(f"{LAST} and {slowest}"), name="{{group}}")],
         links=[OVERVIEW],
     )
@@ -118,6 +120,7 @@ def _missed() -> Panel:
         "rule's query is wrong, or its series do not match.",
         unit="cpm",
         low="0",
+        height=10,
         queries=[
             Query(expr=f"60 * sum(rate({MISSED}[{WINDOW}]))", name="Missed", colour="warning"),
             Query(expr=f"60 * sum(rate({FAILED}[{WINDOW}]))", name="Failed", colour="bad"),

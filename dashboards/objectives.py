@@ -8,6 +8,7 @@ from slo.board import Column, Link, Panel, Query, Step, Value
 
 DETAIL = f"{names.DETAIL}?var-stack=${{__data.fields.stack}}&var-slo=${{__data.fields.slo}}"
 BUDGET = (Step(at="-inf", colour="bad"), Step(at="0", colour="warning"), Step(at="0.25", colour="good"))
+LOW = (*BUDGET[:2], Step(at="0.25", colour="plain"))  # in a table only what needs attention has a colour
 FASTER = (
     Step(at="-inf", colour="plain"),
     Step(at="1", colour="warning"),
@@ -38,13 +39,13 @@ def table(scope: Scope, height: int, links: tuple[Link, ...], whose: bool = True
         sort="Budget left",
         missing="–",
         columns=[
-            Column(label="slo", title="Objective", width=210, link=Link(title="Details of this objective", to=detail)),
+            Column(label="slo", title="Objective", width=210 if whose else 0, link=Link(title="Details of this objective", to=detail)),
             Column(label="window", title="Period", width=75),
             *(known if whose else (c.model_copy(update={"hidden": True}) for c in known)),
         ],
         queries=[
             Query(expr=scope.alert, name="Alert", unit="none", width=70, values=ALERT),
-            Query(expr=scope.left, name="Budget left", unit="percentunit", decimals=1, width=100, steps=BUDGET),
+            Query(expr=scope.left, name="Budget left", unit="percentunit", decimals=1, width=100, steps=LOW),
             Query(expr=scope.gone_or_lasts("1h"), name="Gone in", unit="dtdurations", width=95,
                   values=LASTS),
             *(
