@@ -116,7 +116,10 @@ class Image:
 
 @dataclass
 class ReleaseKit:
-    """What to release. `log` is where signatures are logged: v1 or v2 of Rekor."""
+    """What to release. `log` is where signatures are logged: v1 or v2 of Rekor.
+
+    `signers` sign the image of a component in place of `signer`.
+    """
 
     trust: TrustKit
     registry: str = "registry.example.org"
@@ -127,6 +130,7 @@ class ReleaseKit:
     components: tuple[str, ...] = COMPONENTS
     log: str = "v1"
     signer: Signer | None = None
+    signers: Mapping[str, Signer] = field(default_factory=dict)
 
     def build(self) -> Release:
         release = Release(self)
@@ -155,7 +159,8 @@ class ReleaseKit:
         )
         for kind, predicate_type, predicate in predicates:
             payload = statement(image.digest, predicate_type, predicate)
-            bundle = raw(self.trust.attest(payload, self.signer, log=self.log))
+            signer = self.signers.get(name, self.signer) if kind == "signature" else self.signer
+            bundle = raw(self.trust.attest(payload, signer, log=self.log))
             image.bundles[kind] = bundle
             image.referrers[kind] = repo.attach(image.descriptor, bundle)
         return image

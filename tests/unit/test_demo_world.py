@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from exporters import metrics as exported
 from slo import catalog
 from slo.promql import Selector, as_selector
 from tests import given
+from tools.demo import pods
 from tools.demo.world import World
 
 START = 1_795_000_000.0
@@ -78,3 +81,34 @@ def test_a_stack_that_does_not_watch_exporters_has_none() -> None:
     """A team's own definitions are simulated alone."""
     names = {s.metric for s, _ in _samples(World(given.stack(), clock=Clock()))}
     assert names == {"requests_total", "errors_total"}
+
+
+def test_real_exporters_are_not_simulated_as_well() -> None:
+    """Their series and their scrapes are left out, and nothing else is."""
+    both, alone = (World(catalog.stack(), clock=Clock(), exporters=simulated) for simulated in (True, False))
+    assert both.unsolved == alone.unsolved == []
+
+    def series(world: World) -> set[tuple[str, str]]:
+        return {(s.metric, str(sorted(s.matchers, key=lambda m: m.name))) for s, _ in _samples(world)}
+
+    gone = {name for name, _ in series(both) - series(alone)}
+    exported_names = {m.name for m in exported.ALL}
+    assert {n.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum") for n in gone} == {
+        *exported_names,
+        "up",
+    }
+    assert not {name for name, _ in series(alone)} & exported_names
+    assert series(alone) < series(both)
+    assert not any(
+        pods.ours(("up", tuple((m.name, m.value) for m in s.matchers)))
+        for s, _ in _samples(alone)
+        if s.metric == "up"
+    )
+
+
+def test_real_exporters_cannot_be_told_to_find_something() -> None:
+    """The mode that changes what exporters find is refused with what to do instead."""
+    with pytest.raises(
+        ValueError, match=r"these are real: start with --release bad, or with --simulate-exporters"
+    ):
+        World(catalog.stack(), clock=Clock(), exporters=False).switch("tampered")

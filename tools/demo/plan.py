@@ -45,10 +45,13 @@ CALM = {"stella_fips_required": 0.0}
 
 
 class Plan:
-    """The series of the given stacks at their beginning. `rate` is each flow's events per second."""
+    """The series of the given stacks at their beginning. `rate` is each flow's events per second.
 
-    def __init__(self, stacks: tuple[Stack, ...], rate: float, start: float) -> None:
-        watched = any(pods.reads(stack) for stack in stacks)
+    Without `exporters`, what our exporters publish is left out: real ones run.
+    """
+
+    def __init__(self, stacks: tuple[Stack, ...], rate: float, start: float, exporters: bool = True) -> None:
+        watched = exporters and any(pods.reads(stack) for stack in stacks)
         self._spread = pods.spread if watched else _alone
         self.published = list(pods.published()) if watched else []
         self._rate = rate
@@ -71,6 +74,15 @@ class Plan:
             self._add_signals(stack)
         if watched:
             self._add_flow("rekor", WRITE_DURATION.name, {})
+        if not exporters:
+            self._leave_out_exporters()
+
+    def _leave_out_exporters(self) -> None:
+        """Their events still flow, into series that nobody sees."""
+        self.counters = {key: c for key, c in self.counters.items() if not pods.ours(key)}
+        self.histograms = {key: h for key, h in self.histograms.items() if not pods.ours(key)}
+        self.steady = {key: s for key, s in self.steady.items() if not pods.ours(key)}
+        self.states = [s for s in self.states if not any(map(pods.ours, s.good))]
 
     def _find_histograms(self, stack: Stack) -> None:
         """Bounds of each histogram family: every latency bound, and some around it."""

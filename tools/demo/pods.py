@@ -78,6 +78,13 @@ def reads(stack: Stack) -> bool:
     return any(s.metric in NAMES for m in stack.all_monitors for s in promql.selectors(m.expr))
 
 
+def ours(key: Key) -> bool:
+    """Whether one of our exporters publishes this series, or its scrape does."""
+    name, labels = key
+    job = dict(labels).get("job")
+    return name in NAMES or (name == "up" and job in {j["job"] for j in JOBS.values()})
+
+
 def spread(metric: str) -> list[dict[str, str]]:
     """Labels of the series over which the events of one of our counters or histograms are spread."""
     base = metric.removesuffix("_count")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -29,6 +30,7 @@ _NAMES = {
     "alertmanager": ("alertmanager", "prometheus-alertmanager"),
     "amtool": ("amtool",),
     "blackbox_exporter": ("blackbox_exporter", "prometheus-blackbox-exporter"),
+    "docker-registry": ("docker-registry",),
 }
 
 
@@ -52,6 +54,15 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ones: all are held until the last is found."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [int(s.getsockname()[1]) for s in sockets]
 
 
 def is_free(port: int) -> bool:
@@ -216,6 +227,47 @@ def simulator(folder: Path, port: int, arguments: Sequence[str] = ()) -> Server:
         "/-/healthy",
         folder / "log" / "simulator.log",
     )
+
+
+def registry(folder: Path, port: int) -> Server:
+    """Debian's docker-registry; reads release/registry.yaml of the folder."""
+    config = folder / "release" / "registry.yaml"
+    command = (find("docker-registry"), "serve", str(config))
+    return Server("registry", command, port, "/v2/", folder / "log" / "registry.log")
+
+
+def registry_config(folder: Path, port: int) -> dict[str, Any]:
+    return {
+        "version": "0.1",
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }
+
+
+def files(folder: Path, site: Path, port: int) -> Server:
+    """A web server of a folder's files."""
+    command = (
+        sys.executable,
+        "-m",
+        "http.server",
+        "--bind",
+        "127.0.0.1",
+        "--directory",
+        str(site),
+        str(port),
+    )
+    return Server("file server", command, port, "/", folder / "log" / "files.log")
+
+
+def exporter(folder: Path, word: str, config: Path, port: int) -> Server:
+    """One of our own exporters; it is ready once it has checked everything once."""
+    program = Path(sys.executable).with_name("slo-exporter")
+    if not program.exists():
+        raise DemoError(f"{program} is not there: run `make demo`, which installs it")
+    listen = f"127.0.0.1:{port}"
+    command = (str(program), word, "--config", str(config), "--listen", listen, "--log-format", "text")
+    return Server(f"{word} exporter", command, port, "/-/ready", folder / "log" / f"{word}-exporter.log")
 
 
 BLACKBOX_CONFIG: dict[str, Any] = {

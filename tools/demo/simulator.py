@@ -12,8 +12,11 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
+
 from slo import catalog
 from slo.load import load
+from tools.demo.servers import DemoError
 from tools.demo.world import MODES, RATE, World
 
 
@@ -89,6 +92,31 @@ def _handler(world: World) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+def switch(url: str, name: str, service: str) -> str:
+    """Ask the simulator to do something else. Returns what it does now. Raises DemoError."""
+    try:
+        answer = httpx.post(
+            f"{url}/mode", params={"name": name, "service": service}, timeout=5, trust_env=False
+        )
+    except httpx.HTTPError as error:
+        raise DemoError(f"the simulator at {url} does not answer ({error}): is the demo running?") from None
+    if answer.status_code != 200:
+        raise DemoError(answer.text.strip())
+    return _said(answer.json())
+
+
+def mode_now(url: str) -> str:
+    try:
+        return _said(httpx.get(f"{url}/mode", timeout=2, trust_env=False).json())
+    except (httpx.HTTPError, ValueError, KeyError):
+        return "unknown"
+
+
+def _said(mode: dict[str, str]) -> str:
+    everywhere = "" if mode["name"] in ("normal", "quiet") else " of every service"
+    return f"{mode['name']} of {mode['service']}" if mode["service"] else f"{mode['name']}{everywhere}"
+
+
 def main(argv: list[str] | None = None) -> int:
     """Serve the Stella catalogue, or the stack of a definition file, until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m tools.demo.simulator", description=__doc__)
@@ -97,9 +125,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--rate", type=float, default=RATE, help="events per second of each indicator")
+    parser.add_argument(
+        "--without-exporters", action="store_true", help="leave out what real exporters publish"
+    )
     args = parser.parse_args(argv)
     stack = load(Path(args.definitions)) if args.definitions else catalog.stack()
-    simulator = Simulator(World(stack, rate=args.rate), args.port)
+    simulator = Simulator(World(stack, rate=args.rate, exporters=not args.without_exporters), args.port)
     for unsolved in simulator.world.unsolved:
         sys.stderr.write(f"not simulated: {unsolved}\n")
     done = threading.Event()

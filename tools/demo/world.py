@@ -43,7 +43,7 @@ class Mode:
 class World:
     """All series of the given stacks. Thread-safe; `clock` is the wall clock unless a test gives its own.
 
-    A test that lets weeks pass gives a longer `day` and `step` too.
+    A test that lets weeks pass gives a longer `day` and `step` too. Without `exporters`, real ones publish their metrics.
     """
 
     def __init__(
@@ -53,13 +53,15 @@ class World:
         clock: Callable[[], float] = time.time,
         day: float = DAY,
         step: float = STEP,
+        exporters: bool = True,
     ) -> None:
         self._clock = clock
         self._day, self._step = day, step
         self._lock = threading.Lock()
         self.start = self._now = clock()
         self.mode = Mode(since=self.start)
-        plan = Plan(stacks, rate, self.start)
+        self._exporters = exporters
+        plan = Plan(stacks, rate, self.start, exporters)
         self.services, self.unsolved = plan.services, plan.unsolved
         self.flows, self.states, self.steady = plan.flows, plan.states, plan.steady
         self.counters, self.histograms = plan.counters, plan.histograms
@@ -73,6 +75,11 @@ class World:
         known = {mode: mode for mode in MODES}
         if name not in known:
             raise ValueError(f"mode {name!r} is unknown: use one of {', '.join(MODES)}")
+        if name == "tampered" and not self._exporters:
+            raise ValueError(
+                "mode 'tampered' is of simulated exporters, and these are real: "
+                "start with --release bad, or with --simulate-exporters"
+            )
         if service and service not in self.services:
             raise ValueError(f"service {service!r} is unknown: use one of {', '.join(self.services)}")
         with self._lock:
