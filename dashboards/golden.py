@@ -83,6 +83,7 @@ def _alerts(stack: Stack, service: Service) -> Panel:
 
 def _signals(stack: Stack, service: Service, slos: tuple[SLO, ...]) -> Iterator[Section]:
     if service.signals is None:
+        yield Section(panels=[_undeclared(service)])
         return
     for kind, signals in service.signals.items():
         if isinstance(signals, NotMeasured):
@@ -96,6 +97,14 @@ def _spread(panels: list[Panel]) -> list[Panel]:
     """One fills the row, two share it, more go by three."""
     width = 24 // min(len(panels), 3)
     return [p.model_copy(update={"width": width}) for p in panels]
+
+
+def _undeclared(service: Service) -> Panel:
+    return Panel(
+        title="No golden signals", kind="text", width=24, height=3, links=[OVERVIEW],
+        text=f"None are declared for {service.name}. Below is what its alerts watch.",
+        description="Signals are declared with signals= in the service's definition.",
+    )  # fmt: skip
 
 
 def _unmeasured(kind: str, reason: NotMeasured) -> Panel:
@@ -239,5 +248,5 @@ def _unit(expr: str) -> str:
         "_seconds" in s.metric and not s.metric.endswith(("_count", "_bucket"))
         for s in promql.selectors(expr)
     ):
-        return "dtdurations"
+        return "s"
     return "percentunit" if "/" in expr else "short"

@@ -215,11 +215,11 @@ def _bundles(m: Metrics) -> list[Panel]:
             title="Manifests by channel", kind="table", unit="none", height=7, links=[RELEASES],
             columns=[Column(label="channel", title="Channel")],
             queries=[
-                Query(expr=state(r.manifest, r.manifest_check, r.unknown_age, "channel"), name="Manifest",
+                Query(expr=state(r.manifest, r.manifest_check, r.unknown_age, "channel"), name="Manifest", width=110,
                       values=JUDGED),
-                Query(expr=f"time() - max by (channel) ({r.manifest_check})", name="Verdict", unit="dtdurations"),
-                Query(expr=f"time() - max by (channel) ({r.references_check})", name="References", unit="dtdurations"),
-                Query(expr=f"time() - max by (channel) ({r.released})", name="Released", unit="dtdurations"),
+                Query(expr=f"time() - max by (channel) ({r.manifest_check})", name="Verdict", unit="dtdurations", width=110),
+                Query(expr=f"time() - max by (channel) ({r.references_check})", name="References", unit="dtdurations", width=110),
+                Query(expr=f"time() - max by (channel) ({r.released})", name="Released", unit="dtdurations", width=110),
             ],
             description="Signature and checksum of each channel's manifest; how old the verdicts on it and on all its "
             "references are, and the release itself.",
