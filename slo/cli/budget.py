@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from slo import names, raw, status
+from slo import markdown, names, raw, status
 from slo.cli.options import (
     LOCAL,
     DefinitionsOption,
@@ -38,6 +39,7 @@ from slo.prometheus import Prometheus
 from slo.quantity import Duration, shortest
 from slo.status import Status, percent
 
+_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 REFRESH = 15  # seconds between two looks of --watch
 _SAID = {names.PAGE: "page", names.TICKET: "ticket", names.NO_DATA: "no data"}
 COLUMNS = (
@@ -101,16 +103,14 @@ def parse_time(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
+        if _NUMBER.fullmatch(text):
+            return datetime.fromtimestamp(float(text), UTC).timestamp()
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, OSError):
         raise DefinitionError(
             f"time {text!r} is not understood: write 2026-10-31T12:00Z, 2026-10-31, or a Unix time"
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _read(client: Prometheus, stack: Stack, selector: str, at: float) -> list[Status]:
@@ -283,6 +283,8 @@ def _markdown(rows: Sequence[Status], at: float) -> str:
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for row in rows:
         texts = (row.name, percent(row.objective), *cells(row, at))
-        lines.append(f"| {' | '.join(t.replace('|', chr(92) + '|') for t in texts)} |")
-    notes = [f"- {row.name}: {note}" for row in rows for note in row.notes]
+        lines.append(f"| {' | '.join(map(markdown.escaped, texts))} |")
+    notes = [
+        f"- {markdown.escaped(row.name)}: {markdown.escaped(note)}" for row in rows for note in row.notes
+    ]
     return "\n".join([*lines, *(["", *notes] if notes else [])])

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from slo.errors import DefinitionError
 from slo.gate.verdict import Outcome, Result, Verdict
+from slo.markdown import code, escaped
 
 SIGNS = {
     Outcome.PASSED: "✔", Outcome.FAILED: "✘", Outcome.UNKNOWN: "?", Outcome.WAIVED: "–", Outcome.OVERRIDDEN: "!",
@@ -55,8 +56,8 @@ def as_json(verdict: Verdict) -> str:
 
 def as_markdown(verdict: Verdict) -> str:
     """For a pull request or a release page: what matters first, all results below a fold."""
-    lines = [f"## {SIGNS_OF_DECISION[verdict.decision]} {_md(verdict.headline)}", ""]
-    lines += [f"Policy {_md(verdict.policy)}, judged {verdict.at.isoformat()}."]
+    lines = [f"## {SIGNS_OF_DECISION[verdict.decision]} {escaped(verdict.headline)}", ""]
+    lines += [f"Policy {escaped(verdict.policy)}, judged {verdict.at.isoformat()}."]
     for title, outcome in (
         ("Failed", Outcome.FAILED), ("Could not be checked", Outcome.UNKNOWN),
         ("Overridden", Outcome.OVERRIDDEN), ("Waived", Outcome.WAIVED),
@@ -71,8 +72,8 @@ def as_markdown(verdict: Verdict) -> str:
         "| | check | what was found |",
         "|---|---|---|",
     ]
-    lines += [f"| {SIGNS[r.outcome]} | `{r.check}` | {_md(r.sentence)} |" for r in verdict.results]
-    lines += ["", "</details>", *(f"\n> {_md(w)}" for w in verdict.warnings)]
+    lines += [f"| {SIGNS[r.outcome]} | {code(r.check)} | {escaped(r.sentence)} |" for r in verdict.results]
+    lines += ["", "</details>", *(f"\n> {escaped(w)}" for w in verdict.warnings)]
     return "\n".join(lines) + "\n"
 
 
@@ -80,14 +81,9 @@ SIGNS_OF_DECISION = {"promote": "✔", "block": "✘", "unknown": "?"}
 
 
 def _item(result: Result) -> str:
-    rest = f" {_md(result.remedy)}" if result.remedy else ""
-    reason = f" _{_md(result.reason)}_" if result.reason else ""
-    return f"- `{result.check}`: {_md(result.sentence)}{rest}{reason}"
-
-
-def _md(text: str) -> str:
-    """Text that a table cell and a line hold, with nothing in it read as markup of HTML."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    rest = f" {escaped(result.remedy)}" if result.remedy else ""
+    reason = f" _{escaped(result.reason)}_" if result.reason else ""
+    return f"- {code(result.check)}: {escaped(result.sentence)}{rest}{reason}"
 
 
 def as_junit(verdict: Verdict) -> str:

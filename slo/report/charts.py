@@ -27,6 +27,7 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "slo",
     "font.family": "sans-serif",
     "font.size": 10,
+    "text.parse_math": False,  # a label with two dollars is no formula
 }
 
 

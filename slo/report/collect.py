@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from slo import names, promql
+from slo.errors import DefinitionError
 from slo.model import SLO, Stack
 from slo.prometheus import Prometheus, Sample, Series
 from slo.report.period import Period
@@ -86,7 +87,13 @@ class Line:
         """
         if self.left is None or self.ratio is None:
             return "not measured"
-        return "missed" if self.left < 0 or (self.ended and self.ratio > self.budget) else "at risk" if self.left < AT_RISK else "kept"
+        return (
+            "missed"
+            if self.left < 0 or (self.ended and self.ratio > self.budget)
+            else "at risk"
+            if self.left < AT_RISK
+            else "kept"
+        )
 
     @property
     def order(self) -> tuple[Decimal, str]:
@@ -151,11 +158,13 @@ class Report:
 
 
 def collect(prometheus: Prometheus, stack: Stack, period: Period, now: float) -> Report:
-    """Read everything of a report. QueryError when Prometheus cannot be asked.
+    """Read everything of a report. QueryError when Prometheus cannot be asked, DefinitionError for the future.
 
     Asks eight queries, one for every CHUNK SLOs, and two for each of the costliest incidents.
     """
     until = min(period.end, datetime.fromtimestamp(now, UTC))
+    if until <= period.start:
+        raise DefinitionError(f"{period.title} has not begun: choose a period of the past, or this one")
     sums = _sums(prometheus, stack, period, now)
     earlier = _sums(prometheus, stack, period.before, now) if period.before is not None else {}
     lines = []
@@ -171,7 +180,7 @@ def collect(prometheus: Prometheus, stack: Stack, period: Period, now: float) ->
     _spend(prometheus, stack, period, until.timestamp(), lines)
     report = Report(stack.name, period, until, tuple(sorted(lines, key=lambda x: x.order)))
     for incident in report.incidents[:DETAILED]:
-        _detail(prometheus, stack, incident, next(x for x in lines if x.name == incident.slo))
+        _detail(prometheus, stack, incident, next(x for x in lines if x.name == incident.slo), period)
     report.warnings = tuple(prometheus.warnings)
     return report
 
@@ -188,9 +197,9 @@ def _sums(
 ) -> dict[Key, tuple[Decimal, Decimal]]:
     """Error ratio and measured share of the period, by SLO and group."""
     at = min(period.end.timestamp() + SETTLED, now)
-    if at <= period.start.timestamp():
-        return {}
     span = int(at - period.start.timestamp())
+    if span < 1:
+        return {}
     labels = {"stack": stack.name}
     if period.label:
         labels[period.label] = period.value  # what the last hour heals arrives after the end, dated before it
@@ -288,15 +297,16 @@ def _incidents(line: Line, step: int, even: float) -> Iterable[Incident]:
         run.append(point)
 
 
-def _detail(prometheus: Prometheus, stack: Stack, incident: Incident, line: Line) -> None:
-    """The edges of an incident, and the alerts that it raised."""
-    before, after = incident.start - 900, incident.end + 900
+def _detail(prometheus: Prometheus, stack: Stack, incident: Incident, line: Line, period: Period) -> None:
+    """The edges of an incident within the period, and the alerts that it raised."""
+    before = max(incident.start - 900, period.start.timestamp())
+    after = min(incident.end + 900, period.end.timestamp())
     step = max(30, int((after - before) / 2000))
     labels = {"stack": stack.name, "slo": line.slo, **dict(line.group)}
     ratio = f"max({names.sel(names.ERRORS, **labels)} / ({names.sel(names.TOTAL, **labels)} > 0)) > {line.budget:f}"
     bad = [t for s in prometheus.range(ratio, before, after, step) for t, _ in s.points]
-    if bad:
-        incident.start, incident.end, incident.exact = min(bad), max(bad) + step, True
+    if edges := _edges(bad, incident, 10 * step):
+        incident.start, incident.end, incident.exact = edges[0], edges[1] + step, True
     firing = names.sel("ALERTS", alertstate="firing", **labels)
     first: dict[str, float] = {}
     for series in prometheus.range(firing, before, after, step):
@@ -306,6 +316,24 @@ def _detail(prometheus: Prometheus, stack: Stack, incident: Incident, line: Line
     incident.alerts = tuple(
         (name, at - incident.start) for name, at in sorted(first.items(), key=lambda x: x[1]) if at >= incident.start
     )  # fmt: skip
+
+
+def _edges(bad: Sequence[float], incident: Incident, pause: float) -> tuple[float, float] | None:
+    """The first and the last bad moment of an incident.
+
+    A single error of a quiet night is a bad moment too: a run of them counts when it reaches into the incident's
+    buckets and is no mere twentieth of the longest.
+    """
+    runs: list[list[float]] = []
+    for t in sorted(bad):
+        if runs and t - runs[-1][-1] <= pause:
+            runs[-1].append(t)
+        else:
+            runs.append([t])
+    inside = [r for r in runs if r[-1] >= incident.start and r[0] <= incident.end]
+    longest = max(map(len, inside), default=0)
+    kept = [r for r in inside if 20 * len(r) >= longest]
+    return (kept[0][0], kept[-1][-1]) if kept else None
 
 
 def cumulative(line: Line, start: float) -> list[tuple[float, Decimal]]:

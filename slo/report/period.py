@@ -9,8 +9,9 @@ from decimal import Decimal
 
 from slo.errors import DefinitionError
 
-_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
-_QUARTER = re.compile(r"(\d{4})-Q([1-4])")
+_YEAR = r"(19[7-9]\d|[2-8]\d{3})"  # Unix time, and what a datetime holds with a period to spare
+_MONTH = re.compile(_YEAR + r"-(0[1-9]|1[0-2])", re.ASCII)
+_QUARTER = re.compile(_YEAR + r"-Q([1-4])", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from slo import names
+from slo.markdown import escaped
 from slo.quantity import Duration
 from slo.report.collect import Line, Report
 from slo.status import percent
@@ -46,7 +47,7 @@ def as_markdown(report: Report) -> str:
     ]
     lines += ["| result | SLO | objective | SLI | budget left | spent before |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| {SIGNS[x.state]} {state(report, x)} | {x.name} | {percent(x.objective)} | {good(x.ratio)} | {share(x.left)} | {before(report, x)} |"
+        f"| {SIGNS[x.state]} {state(report, x)} | {escaped(x.name)} | {percent(x.objective)} | {good(x.ratio)} | {share(x.left)} | {before(report, x)} |"
         for x in report.lines
     ]
     if report.incidents:
@@ -58,13 +59,15 @@ def as_markdown(report: Report) -> str:
             "|---|---|---|---|---|",
         ]
         lines += [
-            f"| {moment(i.start)} | {length(i.seconds)} | {i.slo} | {share(i.spent)} | "
-            f"{', '.join(f'{_alert(n)} after {length(s)}' for n, s in i.alerts) or 'none'} |"
+            f"| {moment(i.start)} | {length(i.seconds)} | {escaped(i.slo)} | {share(i.spent)} | "
+            f"{', '.join(f'{escaped(_alert(n))} after {length(s)}' for n, s in i.alerts) or 'none'} |"
             for i in report.incidents[:12]
         ]
     lines += ["", "## What could not be measured", ""]
-    lines += [f"- {x.name}: {text}" for x, text in gaps(report)] or ["Nothing."]
-    return "\n".join([*lines, *(f"\n> The data may be partial: {w}" for w in report.warnings)]) + "\n"
+    lines += [f"- {escaped(x.name)}: {text}" for x, text in gaps(report)] or ["Nothing."]
+    return (
+        "\n".join([*lines, *(f"\n> The data may be partial: {escaped(w)}" for w in report.warnings)]) + "\n"
+    )
 
 
 def as_data(report: Report) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "slos": [
             {
                 "slo": x.slo, "group": dict(x.group), "service": x.service, "owner": x.owner, "state": x.state,
-                "complete": x not in report.incomplete,
+                "complete": x.left is not None and x not in report.incomplete,
                 "objective": str(x.objective), "sli": _text(None if x.ratio is None else 1 - x.ratio),
                 "budget_left": _text(x.left), "spent_before": _text(x.before), "measured": _text(x.measured),
                 "incidents": [
