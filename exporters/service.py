@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Seconds between two threads' turns at the interpreter's lock, instead of 5 ms: with eight checks that compute, a
-# scrape waits for its turn a tenth as long, for 7 % of their speed.
-SWITCH = 0.0005
+# Seconds between two threads' turns at the interpreter's lock, instead of 5 ms: with eight checks that only compute, a
+# scrape waits for its turns a tenth as long, for a tenth of their speed (tools/bench_scrape.py).
+SWITCH = 0.0002
 LOOK = 2.0  # seconds between two looks at the configuration file
 GRACE = 2.0  # seconds for checks under way when the process is told to end
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

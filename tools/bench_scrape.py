@@ -25,7 +25,7 @@ from exporters.subject import Finding
 from exporters.webconfig import Guard
 
 IMAGES = 1000
-SCRAPES = 1000
+SCRAPES = 500
 PAUSE = 0.02  # seconds between two scrapes
 BURN = 0.05  # seconds of pure Python per check: harder on the interpreter's lock than verifying is
 
