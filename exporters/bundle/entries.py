@@ -48,7 +48,7 @@ class Entries:
     def _check(self, component: Component, entry: Entry, heads: dict[int, Sequence[Checkpoint]]) -> Checked:
         name = component.name
         try:
-            body = self._found(entry, heads)
+            body = self._looked_up(entry, heads)
         except NotThere as error:
             said = Outcome(Verdict.FAILED, "missing", f"{name}: {error.detail}")
             return Checked(name, KIND, said, resolvable=False, match=False)
@@ -70,7 +70,15 @@ class Entries:
 
     # ---- in the log ------------------------------------------------------------------------------
 
-    def _found(self, entry: Entry, heads: dict[int, Sequence[Checkpoint]]) -> bytes:
+    def _looked_up(self, entry: Entry, heads: dict[int, Sequence[Checkpoint]]) -> bytes:
+        """A no is asked for twice, the second time past every cache: once may be an error on the way."""
+        try:
+            return self._found(entry, heads, fresh=False)
+        except (NotThere, Refused):
+            heads.clear()
+            return self._found(entry, heads, fresh=True)
+
+    def _found(self, entry: Entry, heads: dict[int, Sequence[Checkpoint]], *, fresh: bool) -> bytes:
         """The entry's body, included in a signed tree. NotThere when each log that may have it says no."""
         missing: Refused | None = None
         for place, (log, reader) in enumerate(self._logs):
@@ -78,13 +86,14 @@ class Entries:
                 continue
             wanted = Wanted(index=None if entry.uuid else entry.index, uuid=entry.uuid)
             if log.kind == "v2" and place not in heads:
-                heads[place] = reader.checkpoints()
+                heads[place] = reader.checkpoints(fresh=fresh)
             try:
-                found = reader.entry(wanted, heads.get(place, ()))
+                found = reader.entry(wanted, heads.get(place, ()), fresh=fresh)
             except Refused as refused:
                 missing = refused
                 continue
-            reader.inclusion(found, heads[place][0] if log.kind == "v2" else _own(found.checkpoint))
+            head = heads[place][0] if log.kind == "v2" else _own(found.checkpoint)
+            reader.inclusion(found, head, fresh=fresh)
             return found.body
         if missing is not None:
             raise NotThere(missing.detail)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -242,6 +245,44 @@ def test_a_log_that_is_down_gives_no_verdict(world: World, log: str, where: str)
     world.broken[where] = lambda: httpx.Response(502)
     assert said(world.subject().check("stable"))["signer log_entry"] == ("unknown", "bad_response")
     assert published(world, "signer", "log_entry") == (None, None)
+
+
+def damaged(world: World, times: int) -> Callable[[], httpx.Response]:
+    """Rekor v1's answers for the signer's entry: `times` times with another entry's body under its UUID."""
+    entry, other = (world.entries[index] for index in sorted(world.entries)[3:5])
+    left = iter(range(times))
+
+    def answer() -> httpx.Response:
+        path = httpx.URL(world.requests[-1])
+        found = world._rekor(httpx.Request("GET", path))
+        if str(path).endswith(uuid_of(world, entry)) and next(left, None) is not None:
+            ((uuid, served),) = found.json().items()
+            return httpx.Response(200, json={uuid: served | {"body": other["canonicalizedBody"]}})
+        return found
+
+    return answer
+
+
+def uuid_of(world: World, entry: dict[str, Any]) -> str:
+    leaf = hashlib.sha256(b"\0" + base64.b64decode(entry["canonicalizedBody"])).hexdigest()
+    return f"{world.trust.rekor.TREE_ID:016x}{leaf}"
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1, ("verified", "")), (2, ("failed", "tlog"))])
+def test_a_damaged_entry_is_looked_at_once_more(world: World, times: int, verdict: tuple[str, str]) -> None:
+    """One bad answer may be an error on the way; the same one past every cache is what the log says."""
+    world.publish(world.release())
+    world.broken[REKOR] = damaged(world, times)
+    assert said(world.subject().check("stable"))["signer log_entry"] == verdict
+
+
+def test_a_damaged_checkpoint_is_looked_at_once_more(world: World) -> None:
+    """Its signature does not verify, and the next one's does."""
+    world.publish(world.release(log="v2"))
+    good = world._tile("checkpoint").text
+    answers = iter([good.replace("\n", "1\n", 2)])
+    world.broken[f"{TILES}/checkpoint"] = lambda: httpx.Response(200, text=next(answers, good))
+    assert said(world.subject().check("stable"))["signer log_entry"] == ("verified", "")
 
 
 def test_a_log_that_is_not_configured_is_not_trusted(world: World) -> None:
