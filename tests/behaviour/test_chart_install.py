@@ -43,7 +43,7 @@ def rendered(name: str, chart: Path, *values: Path) -> dict[str, Object]:
 def run(name: str, server: kube.ApiServer, command: str, chart: Path, *options: str | Path) -> str:
     good, out, error = helm.run(
         name, command, helm.RELEASE, chart, "--namespace", helm.NAMESPACE, "--kube-apiserver", server.url,
-        "--disable-openapi-validation", *options,
+        "--disable-openapi-validation", "--qps", "1000", "--burst-limit", "1000", *options,
     )  # fmt: skip
     assert good, error
     return out

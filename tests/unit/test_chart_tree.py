@@ -29,7 +29,7 @@ LEAF = st.one_of(
     st.builds(values.strings, TEXT, st.dictionaries(TEXT, TEXT, max_size=3)),
     st.builds(values.items, TEXT, st.just({"type": "string"}), st.lists(TEXT, max_size=3)),
 )
-KEY = st.from_regex(r"[a-z][A-Za-z]{0,8}", fullmatch=True)
+KEY = st.from_regex(r"key[A-Za-z]{0,6}", fullmatch=True)
 TREE = st.dictionaries(
     KEY, st.recursive(LEAF, lambda n: st.builds(Section, TEXT, st.dictionaries(KEY, n, max_size=3)), max_leaves=8), max_size=4
 )  # fmt: skip
