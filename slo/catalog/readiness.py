@@ -145,13 +145,14 @@ def _trust(m: Metrics) -> Iterator[Check]:
         unit="percentunit",
         decimals=0,
     )
+    compared = f"time() - max({c.root_compared}) <= {seconds(c.unknown_age)}"
     yield Check(
         name="roots-unchanged",
         title="Trusted roots equal their mirror",
-        query=judged(f"{c.root_drift} > 0", f"count({c.root_drift} == 0) and count({_now(c.cycle, m)})"),
-        description="The pinned trusted root is the mirror's, compared in a recent cycle of the exporter.",
+        query=judged(f"{c.root_drift} > 0", f"count({c.root_drift} == 0) and count({compared})"),
+        description=f"The pinned trusted root is the mirror's, compared within {c.unknown_age}.",
         remedy="Compare both by hand before either is replaced. See the runbook of StellaTrustedRootDrift.",
-        evidence=f"min(time() - max({c.cycle}))",
+        evidence=f"min(time() - max({c.root_compared}))",
         measures="Roots compared",
         unit="dtdurations",
     )
@@ -167,10 +168,6 @@ def _trust(m: Metrics) -> Iterator[Check]:
         measures="Oldest log verdict",
         unit="dtdurations",
     )
-
-
-def _now(cycle: str, m: Metrics) -> str:
-    return f"time() - max({cycle}) <= {seconds(m.platform.cycle_age)}"
 
 
 def _platform(m: Metrics) -> Iterator[Check]:

@@ -23,6 +23,7 @@ class Cosign(Model):
     duration: Selector = field(exported.CHECK_DURATION.name, exported.CHECK_DURATION.help)
     root_expiry: Selector = field(exported.ROOT_EXPIRY.name, exported.ROOT_EXPIRY.help)
     root_drift: Selector = field(exported.ROOT_DRIFT.name, exported.ROOT_DRIFT.help)
+    root_compared: Selector = field(exported.ROOT_LAST_COMPARED.name, exported.ROOT_LAST_COMPARED.help)
     root_notice: Duration = field(Duration.parse("30d"), "How long before the root expires a ticket is due.")
     attested: Regex = field(
         "signature|sbom|provenance", "The checks that every image must have a verdict of."

@@ -40,6 +40,18 @@ def trust(m: Metrics) -> Board:
     )
 
 
+ROOT = (
+    Value(of="1", text="✔ as mirrored", colour="good"),
+    Value(of="0", text="✘ drifted", colour="bad"),
+    Value(of="-1", text="? too old", colour="unknown"),
+    Value(of="absent", text="? unknown", colour="unknown"),
+)
+TOO_OLD = (
+    Value(of="-1", text="? too old", colour="unknown"),
+    Value(of="absent", text="? unknown", colour="unknown"),
+)
+
+
 def state(verdict: str, timestamp: str, age: Duration, by: str) -> str:
     """1 verified, 0 failed, -1 verified too long ago to be a word on now; absent without a verdict."""
     last = f"min by ({by}) ({verdict})"
@@ -57,6 +69,8 @@ def _trusted(m: Metrics) -> list[Panel]:
         ("Manifests", state(r.manifest, r.manifest_check, r.unknown_age, "channel"), RELEASES,
          "The worst channel: signature and checksum of its manifest."),
     )  # fmt: skip
+    root = f"(1 - max({c.root_drift}))"
+    compared = f"{root} == 1 and (time() - max({c.root_compared}) <= {seconds(c.unknown_age)})"
     count: dict[str, Any] = {"kind": "stat", "width": 4, "height": 4, "unit": "none", "decimals": 0}
     return [
         Panel(
@@ -81,10 +95,9 @@ def _trusted(m: Metrics) -> list[Panel]:
             for title, expr, link, text in worst
         ),
         Panel(
-            title="Trusted root", queries=[Query(expr=f"1 - max({c.root_drift})")], links=[COSIGN], **count,
-            values=(Value(of="1", text="✔ as mirrored", colour="good"), Value(of="0", text="✘ drifted", colour="bad"),
-                    Value(of="absent", text="? not compared", colour="unknown")),
-            description="Whether the pinned trusted root equals its mirror.",
+            title="Trusted root", queries=[Query(expr=f"min({root} == 0 or {compared} or -1 * {root})")], links=[COSIGN],
+            values=ROOT, **count,
+            description="Whether the pinned trusted root equals its mirror, as compared not too long ago.",
         ),
     ]  # fmt: skip
 
@@ -209,6 +222,7 @@ def _log(m: Metrics) -> list[Panel]:
 def _bundles(m: Metrics) -> list[Panel]:
     r = m.releases
     by = "channel, component, kind"
+    skew, judged = f"max by (rule) ({r.skew})", young(r.skew_check, r.unknown_age, "rule")
     wrong = f"min by ({by}) ({r.digest}) == 0 or min by ({by}) ({r.reference}) == 0"
     return [
         Panel(
@@ -246,7 +260,8 @@ def _bundles(m: Metrics) -> list[Panel]:
         ),
         Panel(
             title="Version skew", kind="lines", unit="none", decimals=0, height=7, links=[RELEASES],
-            queries=[Query(expr=f"max by (rule) ({r.skew})", name="{{rule}}", steps=SOME_BAD)],
+            queries=[Query(expr=f"({skew} and on (rule) {judged}) or {skew} > 0 or 0 * {skew} - 1", name="{{rule}}",
+                           steps=SOME_BAD, values=TOO_OLD)],
             description="Pairs of running components out of their skew. triangle: Authority, Signer and Attestor run one "
             "minor version; web_ui and scanner: at most one minor apart.",
         ),
