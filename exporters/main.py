@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -262,21 +263,26 @@ def _table(findings: list[Finding], verdict: Verdict) -> None:
     console.print(f"\n{verdict}: {total}" if findings else "unknown: nothing was checked", soft_wrap=True)
 
 
-def main() -> None:
-    """Entry point: what is wrong is one sentence on stderr. Ends for good: no check that hangs keeps the process."""
-    code: int | str | None = 0
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of a command line (None: the process' own). What is wrong is one sentence on stderr."""
     try:
-        app(prog_name="slo-exporter")
+        app(args=arguments, prog_name="slo-exporter")
     except SystemExit as end:
-        code = end.code
+        return end.code if isinstance(end.code, int) else 0
     except ConfigError as error:
         print(f"slo-exporter: {error}", file=sys.stderr)
-        code = USAGE
+        return USAGE
     except CouldNotCheck as error:
         print(f"slo-exporter: could not check: {logs.one_line(error.detail)}", file=sys.stderr)
-        code = UNKNOWN
+        return UNKNOWN
+    return 0
+
+
+def main() -> None:
+    """Entry point. Ends for good: no check that hangs keeps the process."""
+    code = run()
     sys.stdout.flush()
     sys.stderr.flush()
     if threading.active_count() > 1:
-        os._exit(code if isinstance(code, int) else 0)
+        os._exit(code)
     sys.exit(code)

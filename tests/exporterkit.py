@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 import time
@@ -113,15 +112,3 @@ def command(*arguments: str) -> list[str]:
         "sys.modules['exporters.cosign'] = exporterkit; from exporters.main import main; main()"
     )
     return [sys.executable, "-c", code, *arguments]
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run it to its end."""
-    return subprocess.run(
-        command(*arguments),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", "COLUMNS": "100", **environment},
-    )
