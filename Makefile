@@ -23,7 +23,7 @@ generate: $(BIN)/slo ## compile the Stella Ops stack into generated/
 	$(BIN)/slo generate
 
 test: .venv/.dev peers ## install what the tests need, then run them and every generated test
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not live"
+	$(BIN)/pytest -n 2 -m "not live"
 	$(BIN)/slo test
 
 peers: ## promtool, Prometheus, Alertmanager, amtool, the blackbox exporter, Helm 3 and 4, into .tools/
