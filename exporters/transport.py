@@ -7,6 +7,7 @@ handshake, read and write of a thread gets what is left until the thread's deadl
 from __future__ import annotations
 
 import math
+import queue
 import socket
 import ssl
 import threading
@@ -85,21 +86,40 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         """Every address of the host in turn, within the deadline; a name with many dead addresses ends with it."""
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:  # UnicodeError: a label longer than DNS allows
-            raise httpcore.ConnectError(f"the name cannot be resolved ({error})") from error
+        found = _resolved(host, port, self._deadline.left())
         failure: Exception = httpcore.ConnectError("the name has no address")
-        for *_, address in found:
+        for number, (*_, address) in enumerate(found, 1):
+            # Half of what is left, so that an address that swallows packets leaves time for the next one.
+            seconds = self._deadline.left() / (1 if number == len(found) else 2)
             try:
                 stream = self._inner.connect_tcp(
-                    str(address[0]), port, self._deadline.left(), local_address, socket_options
+                    str(address[0]), port, seconds, local_address, socket_options
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
                 return _Stream(stream, self._deadline)
         raise failure
+
+
+def _resolved(host: str, port: int, seconds: float) -> list[Any]:
+    """Addresses, in time: the system's resolver has time-outs of its own, which may be a minute."""
+    answers: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+        except (OSError, UnicodeError) as error:  # UnicodeError: a label longer than DNS allows
+            answers.put(error)
+
+    threading.Thread(target=ask, name=f"resolve {host}", daemon=True).start()
+    try:
+        found = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from None
+    if isinstance(found, Exception):
+        raise httpcore.ConnectError(f"the name cannot be resolved ({found})") from found
+    return found
 
 
 # What httpcore raises, and the httpx error that says the same.

@@ -87,6 +87,25 @@ def test_a_server_that_never_shakes_hands_ends_with_the_exchange() -> None:
     assert time.monotonic() - began < 2.0
 
 
+def test_a_resolver_that_hangs_ends_with_the_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS that does not answer is within the time-out too."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(1) or [])
+    began = time.monotonic()
+    found = refusal(lambda: fetcher(timeout=0.3).get("http://registry.invalid/"))
+    assert found.reason == "timeout"
+    assert time.monotonic() - began < 2.0
+
+
+def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred that refuse, and one that answers."""
+    with serving(answer(200, b"well")) as server:
+        six = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", server.port, 0, 0))
+        four = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
+        found = {"registry.invalid": [*[six] * 100, four], "::1": [six], "127.0.0.1": [four]}
+        monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: found[host])
+        assert fetcher().get(f"http://registry.invalid:{server.port}/").body == b"well"
+
+
 # ---- size ------------------------------------------------------------------------------------
 
 
