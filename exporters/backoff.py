@@ -24,11 +24,20 @@ class _Host:
 
 
 class Backoff:
-    """Exponential, with jitter, per host. `clock` is monotonic; `jitter` yields numbers from 0 to 1."""
+    """Exponential, with jitter, per host. `clock` is monotonic; `jitter` yields numbers from 0 to 1.
 
-    def __init__(self, clock: Callable[[], float], jitter: Callable[[], float] = random.random) -> None:
+    `longest`, in seconds, bounds what is not the server's own wish.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        jitter: Callable[[], float] = random.random,
+        longest: float = LONGEST,
+    ) -> None:
         self._clock = clock
         self._jitter = jitter
+        self._longest = longest
         self._hosts: dict[str, _Host] = {}
         self._lock = threading.Lock()
 
@@ -53,7 +62,9 @@ class Backoff:
                 state.failures += 1
                 state.since = now
             state.reason, state.detail = reason, detail
-            delay = min(LONGEST, FIRST * 2.0 ** min(state.failures - 1, 16)) * (0.5 + self._jitter() / 2)
+            delay = min(self._longest, FIRST * 2.0 ** min(state.failures - 1, 16)) * (
+                0.5 + self._jitter() / 2
+            )
             if retry_after is not None:
                 # Not sooner than asked, and not all threads at the same moment.
                 delay = max(delay, min(retry_after, LONGEST_ASKED) + self._jitter() * 0.5)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from exporters import logs, page, strict_yaml
 from exporters import metrics as m
+from exporters.backoff import LONGEST, Backoff
 from exporters.collector import Instruments
 from exporters.config import Common, ConfigError, validate
 from exporters.exposition import Exposition
@@ -165,6 +166,8 @@ class Service:
             max_bytes=config.max_bytes,
             verify=config.tls.context(),
             sleep=self.stop.wait,
+            # A host that is back is asked in the next cycle, however short the interval is.
+            backoff=Backoff(time.monotonic, longest=min(LONGEST, config.interval / 2)),
         )
         try:
             subject: Subject = self.kind.module().build(config, self.instruments, fetcher, self._clock)

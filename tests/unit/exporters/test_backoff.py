@@ -40,6 +40,15 @@ def test_jitter_shortens_a_wait_by_up_to_half() -> None:
     assert waits(3, jitter=0.0) == pytest.approx([0.125, 0.25, 0.5])
 
 
+def test_the_limit_can_be_lower() -> None:
+    """With short cycles, so that the one after a recovery asks again."""
+    clock = Clock()
+    backoff = Backoff(clock, lambda: 1.0, longest=2.0)
+    for _ in range(10):
+        backoff.failed("host", clock(), "timeout", "slow")
+    assert backoff.wait("host")[0] == pytest.approx(2.0)
+
+
 def test_threads_that_fail_at_once_count_once() -> None:
     """Eight workers on one dead host are one volley."""
     clock = Clock()
