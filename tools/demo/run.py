@@ -78,8 +78,10 @@ class Demo:
         definitions: Path | None,
         rate: float,
         offered: Offered | None = None,
+        keep_firing: str = "",
     ) -> None:
         self.folder = folder
+        self.keep_firing = keep_firing  # in place of every alert's own, when it is not empty
         self.ports = ports
         self.scrape = scrape
         self.compress = compress
@@ -126,7 +128,7 @@ class Demo:
     def _configure(self, compiled: list[tuple[Output, ...]], webhook: str) -> None:
         folder, ports = self.folder, self.ports
         for outputs in compiled:
-            rules.write_rules(outputs, folder / "rules", self.compress)
+            rules.write_rules(outputs, folder / "rules", self.compress, self.keep_firing)
         texts = [rules.alertmanager_text(outputs) for outputs in compiled]
         servers.write_yaml(
             folder / "alertmanager.yaml", rules.alertmanager_config(texts, webhook, self.compress)

@@ -40,12 +40,12 @@ class DemoError(Exception):
 
 def find(tool: str) -> str:
     """The path of a tool: a variable of its name (PROMETHEUS=...), the project's own, or the one on PATH."""
-    named = os.environ.get(tool.upper())
+    named = os.environ.get(variable := tool.upper().replace("-", "_"))
     for candidate in (named,) if named else (*(str(INSTALLED / n) for n in _NAMES[tool]), *_NAMES[tool]):
         found = shutil.which(candidate)
         if found is not None:
             return found
-    what = f"{named} (from {tool.upper()})" if named else tool
+    what = f"{named} (from {variable})" if named else tool
     raise DemoError(f"{what} is not installed: run `tools/peers debian`")
 
 
