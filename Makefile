@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help generate test test-chart test-live demo preview bench lint clean peers
+.PHONY: help generate test test-chart test-live demo preview bench bench-exporters lint clean peers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -59,6 +59,13 @@ preview: .venv/.dev peers ## pictures of the dashboards into docs/images, drawn 
 bench: .venv/.dev peers ## compile time and memory, beside Sloth; rules and the gate on a real Prometheus
 	tools/peers sloth
 	$(BIN)/python -m tools.bench
+
+bench-exporters: .venv/.dev peers ## scrapes, a thousand images beside cosign, a log of a million entries (needs Go; minutes)
+	tools/peers cosign3
+	cd tests/live/registry && go build -o ../../../.tools/registry .
+	$(BIN)/python -m tools.bench_exporters
+	$(BIN)/python -m tools.bench_cosign
+	$(BIN)/python -m tools.bench_rekor
 
 clean: ## remove everything that was installed or built here
 	rm -rf .venv .tools .demo .bench
