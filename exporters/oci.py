@@ -141,6 +141,8 @@ class Registry:
         response = self._get(source, f"manifests/{wanted}", accept=ACCEPT, max_bytes=max_bytes)
         if is_digest(wanted):
             _compared(response, wanted)
+        else:
+            _as_announced(response, wanted)
         content = parse_object(response.body, f"the manifest {wanted} of {source.host}")
         media = content.get("mediaType") or response.headers.get("content-type", "").partition(";")[0].strip()
         digest = wanted if is_digest(wanted) else digest_of(response.body)
@@ -193,6 +195,9 @@ class Registry:
                 method, url, headers={"Accept": accept, **shown}, max_bytes=max_bytes, redirects=redirects
             )
             if response.status == 200:
+                if response.headers.get("content-type", "").startswith("text/html"):
+                    # A proxy's page in place of the registry: neither content that differs, nor a sign that it is there.
+                    raise CouldNotCheck("bad_response", f"{source.host} answers with a web page")
                 return response
             if response.status in absent:
                 raise NotThere(f"{source.host} has no {source.name}/{path}")
@@ -227,6 +232,14 @@ def _compared(response: Response, digest: str) -> bytes:
     if found != digest:
         raise DigestMismatch(f"{urlsplit(response.url).netloc} served {found} for {digest}")
     return response.body
+
+
+def _as_announced(response: Response, tag: str) -> None:
+    """A tag names no digest, but a registry says whose bytes it sends: others were damaged on the way."""
+    announced = response.headers.get("docker-content-digest", "")
+    if is_digest(announced) and digest_of(response.body, announced) != announced:
+        served = urlsplit(response.url).netloc
+        raise CouldNotCheck("bad_response", f"{served} served other bytes for {tag} than it announced")
 
 
 def _next(response: Response) -> str | None:

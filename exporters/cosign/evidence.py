@@ -78,6 +78,7 @@ class Findings:
     refused: dict[str, list[Refused]] = field(default_factory=dict)
     unknown: dict[str, CouldNotCheck] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
+    gone: str = ""  # a candidate that is not there, as a sentence
 
     @property
     def open(self) -> set[str]:
@@ -154,6 +155,8 @@ class Examiner:
                     "too_large", f"more refers to the image than the {MOST_CANDIDATES} that are opened"
                 ),
             )
+        if found.gone:
+            found.could_not("", CouldNotCheck("bad_response", found.gone))
         return None
 
     def _judge_all(self, image: Image, descriptor: Descriptor, judge: _Judge, found: Findings) -> None:
@@ -161,7 +164,8 @@ class Examiner:
             layers = self._layers.get(descriptor.digest, lambda: self._open(image, descriptor.digest))
         except CouldNotCheck as error:
             return found.could_not("", error)
-        except NotThere:  # listed, and gone
+        except NotThere:  # a list that was damaged on the way names what never was, in place of the good one
+            found.gone = found.gone or f"{descriptor.digest} is listed and is not there"
             return None
         for layer in layers:
             judge(layer, found)

@@ -74,7 +74,7 @@ class Images:
 
     def _read(self, manifest: Manifest) -> tuple[Image, ...]:
         what = f"the manifest {manifest.location}"
-        release = parse(read(self._sources.read(manifest.location, LARGEST).data, what), what)
+        release = parse(read(self._sources.read(manifest.location, LARGEST, "release.yaml").data, what), what)
         labels = _expected(release, manifest)
         checks = self._checks(manifest.checks, labels is not None)
         policies = self._policies(manifest.policy)

@@ -390,6 +390,49 @@ def test_a_giant_candidate_is_not_read(world: World, kit: TrustKit) -> None:
     assert world.cycle(checks=["signature"], max_bundle_bytes=1 << 16) == {"signature": "verified"}
 
 
+def test_a_candidate_that_is_listed_and_is_not_there_leaves_no_verdict(world: World, kit: TrustKit) -> None:
+    """One wrong character in a list of referrers, and the good one would not be seen: that is not unsigned."""
+    sign_all(kit, world.on)
+
+    def damaged(request: httpx.Request) -> httpx.Response | None:
+        if "/referrers/" not in request.url.path:
+            return None
+        name, _, digest = request.url.path.removeprefix("/v2/").partition("/referrers/")
+        listed = world.registry._referrers(name, digest, request).json()
+        listed["manifests"][1]["digest"] = digest_of(b"what never was")
+        return httpx.Response(200, json=listed)
+
+    world.registry.fault = damaged
+    assert world.cycle() == {"signature": "verified", "sbom": "bad_response", "provenance": "verified"}
+
+
+def test_the_release_yaml_is_found_beside_other_files_of_its_artifact(world: World, kit: TrustKit) -> None:
+    """An artifact that holds the compose file too, as the bundle exporter reads it."""
+    sign_all(kit, world.on)
+    layers = []
+    for title, data in (
+        ("release.yaml", release(scanner=world.on).encode()),
+        ("docker-compose.yml", b"services: {}"),
+    ):
+        world.registry.put_blob("releases", data)
+        titled = {"org.opencontainers.image.title": title}
+        layers.append(
+            {
+                "mediaType": "application/octet-stream",
+                "digest": digest_of(data),
+                "size": len(data),
+                "annotations": titled,
+            }
+        )
+    media = "application/vnd.oci.image.manifest.v1+json"
+    body = json.dumps({"schemaVersion": 2, "mediaType": media, "layers": layers}).encode()
+    world.registry.put_manifest("releases", "stable", body, media)
+    found = world.cycle(
+        images=[], manifests=[{"name": "stable", "location": f"oci://{HOST}/releases:stable"}]
+    )
+    assert found == GOOD | {"labels": "verified"}
+
+
 def test_a_flood_of_referrers_hides_no_signature_that_was_found(world: World, kit: TrustKit) -> None:
     """What was opened counts; what was not is unknown, and never "not signed"."""
     for n in range(MOST_CANDIDATES + 1):

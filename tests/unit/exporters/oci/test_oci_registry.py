@@ -92,6 +92,37 @@ def test_other_bytes_than_the_digest_names_are_no_answer(kind: str) -> None:
         ask[kind]()
 
 
+def test_other_bytes_than_the_registry_announces_for_a_tag_are_no_answer() -> None:
+    """A tag names no digest: a list of referrers that was damaged on the way would read as a shorter one."""
+    registry = Memory()
+    digest = push_image(registry, "stellaops/scanner", tag="stable")
+    body, media = registry.manifests["stellaops/scanner", "stable"]
+
+    def damaged(request: httpx.Request) -> httpx.Response:
+        headers = {"content-type": media, "docker-content-digest": digest}
+        return httpx.Response(200, content=body.replace(b"layers", b"lagers"), headers=headers)
+
+    registry.fault = damaged
+    with pytest.raises(CouldNotCheck, match="other bytes for stable") as caught:
+        client(registry).manifest(Reference.parse("registry.example.org/stellaops/scanner:stable"))
+    assert caught.value.reason == "bad_response"
+
+
+@pytest.mark.parametrize("method", ["manifest", "exists"])
+def test_a_web_page_in_place_of_a_registry_is_no_answer(method: str) -> None:
+    """A network's sign-in page, answered to everything with 200: nothing is there because of it, and nothing differs."""
+    registry = Memory()
+    digest = push_image(registry, "stellaops/scanner")
+    registry.fault = lambda request: httpx.Response(200, html="<h1>Sign in</h1>")
+    asked = at(digest)
+    with pytest.raises(CouldNotCheck, match="web page") as caught:
+        if method == "manifest":
+            client(registry).manifest(asked)
+        else:
+            client(registry).exists(asked.repository, digest)
+    assert not isinstance(caught.value, DigestMismatch)
+
+
 def test_what_is_not_there_is_an_answer() -> None:
     """404 and nothing else."""
     registry = client(Memory())
