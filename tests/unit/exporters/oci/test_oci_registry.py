@@ -108,18 +108,21 @@ def test_other_bytes_than_the_registry_announces_for_a_tag_are_no_answer() -> No
     assert caught.value.reason == "bad_response"
 
 
-@pytest.mark.parametrize("method", ["manifest", "exists"])
-def test_a_web_page_in_place_of_a_registry_is_no_answer(method: str) -> None:
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda registry, asked: registry.manifest(asked),
+        lambda registry, asked: registry.exists(asked.repository, asked.digest),
+    ],
+    ids=["manifest", "exists"],
+)
+def test_a_web_page_in_place_of_a_registry_is_no_answer(ask: Callable[[Registry, Reference], object]) -> None:
     """A network's sign-in page, answered to everything with 200: nothing is there because of it, and nothing differs."""
     registry = Memory()
     digest = push_image(registry, "stellaops/scanner")
     registry.fault = lambda request: httpx.Response(200, html="<h1>Sign in</h1>")
-    asked = at(digest)
     with pytest.raises(CouldNotCheck, match="web page") as caught:
-        if method == "manifest":
-            client(registry).manifest(asked)
-        else:
-            client(registry).exists(asked.repository, digest)
+        ask(client(registry), at(digest))
     assert not isinstance(caught.value, DigestMismatch)
 
 
