@@ -95,6 +95,14 @@ def test_a_write_that_fails_leaves_file_and_memory_as_they_were(
     assert history.versions("edge").keys() == {"2.4.1"}
 
 
+def test_what_a_killed_process_left_is_written_over(tmp_path: Path) -> None:
+    """A pod that is killed again and again does not fill its volume."""
+    path = tmp_path / "state"
+    (tmp_path / ".state.new").write_text('{"format": 1, "chan')
+    History(path).note("edge", "2.4.1", seen(1.0))
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def write_for_ever(path: Path, said: Connection) -> None:
     history = History(path)
     for n in count(1):
