@@ -19,6 +19,9 @@ export const HEATMAP_DEFAULTS = {
 
 const SCALE_HEIGHT = 26;
 const LABEL_EVERY = 16; // pixels
+// Which schemes Grafana turns: these always, these on a light background, all others on a dark one.
+const TURNED = /^(BrBG|PiYG|PRGn|PuOr|RdBu|RdGy|RdYlBu|RdYlGn|Spectral|Rainbow|Sinebow)$/;
+const TURNED_ON_LIGHT = /^(Turbo|Cividis|Viridis|Magma|Inferno|Plasma|Warm|Cool|Cubehelix)$/;
 
 interface Buckets {
   times: number[];
@@ -38,9 +41,9 @@ function buckets(frames: DataFrame[]): Buckets | undefined {
 
 // Share of the scale -> colour, in as many steps as the panel asks for.
 function colorScale(options: any, dark: boolean): (share: number) => string {
-  const scheme = chromatic[`interpolate${options.scheme}`] ?? chromatic.interpolateOranges;
-  // Grafana turns the scheme on a dark background: the fullest cell stands out in both themes.
-  const turned = options.reverse !== (dark && !['Turbo', 'Cividis', 'Viridis', 'Magma', 'Inferno', 'Plasma'].includes(options.scheme));
+  const name = options.scheme === 'Cubehelix' ? 'CubehelixDefault' : options.scheme;
+  const scheme = chromatic[`interpolate${name}`] ?? chromatic.interpolateSpectral;
+  const turned = options.reverse || TURNED.test(name) || TURNED_ON_LIGHT.test(options.scheme) !== dark;
   return (share) => {
     const step = Math.min(options.steps - 1, Math.floor(share * options.steps)) / Math.max(1, options.steps - 1);
     return scheme(turned ? 1 - step : step);
@@ -95,7 +98,7 @@ export function HeatmapPanel(props: PanelProps) {
   }
   const every = Math.ceil((names.length * LABEL_EVERY) / tall);
   const swatches = Array.from({ length: 32 }, (_, index) => index / 31);
-  const unit = fieldConfig.defaults.unit ?? 'short';
+  const unit = options.cellValues?.unit ?? fieldConfig.defaults.unit ?? 'short';
   const said = (value: number) => formattedValueToString(getValueFormat(unit)(value));
   return (
     <div style={{ position: 'relative', width, height }}>
