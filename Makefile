@@ -67,5 +67,15 @@ bench-exporters: .venv/.dev peers ## scrapes, a thousand images beside cosign, a
 	$(BIN)/python -m tools.bench_cosign
 	$(BIN)/python -m tools.bench_rekor
 
+bench-exporters: .venv/.dev peers ## a thousand signed images beside cosign, scrapes meanwhile, and a log of a million entries (needs Go; minutes)
+	tools/peers cosign3
+	cd tests/live/registry && go build -o ../../../.tools/registry .
+	$(BIN)/python -m tools.bench_cosign
+	$(BIN)/python -m tools.bench_scrape
+	$(BIN)/python -m tools.bench_rekor
+
+faults: .venv/.dev peers ## ten minutes in which everything between the exporters and what they watch breaks (a real Rekor where Go built it)
+	$(BIN)/python -m tools.faults
+
 clean: ## remove everything that was installed or built here
 	rm -rf .venv .tools .demo .bench
