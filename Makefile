@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help generate test test-chart test-live demo preview bench bench-exporters lint clean peers
+.PHONY: help generate test test-chart test-live demo preview bench bench-exporters faults lint clean peers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -65,13 +65,6 @@ bench-exporters: .venv/.dev peers ## scrapes, a thousand images beside cosign, a
 	cd tests/live/registry && go build -o ../../../.tools/registry .
 	$(BIN)/python -m tools.bench_exporters
 	$(BIN)/python -m tools.bench_cosign
-	$(BIN)/python -m tools.bench_rekor
-
-bench-exporters: .venv/.dev peers ## a thousand signed images beside cosign, scrapes meanwhile, and a log of a million entries (needs Go; minutes)
-	tools/peers cosign3
-	cd tests/live/registry && go build -o ../../../.tools/registry .
-	$(BIN)/python -m tools.bench_cosign
-	$(BIN)/python -m tools.bench_scrape
 	$(BIN)/python -m tools.bench_rekor
 
 faults: .venv/.dev peers ## ten minutes in which everything between the exporters and what they watch breaks (a real Rekor where Go built it)
