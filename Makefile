@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 .PHONY: help generate test test-chart test-live demo preview bench bench-exporters faults lint clean peers
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 $(BIN)/slo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.11" >&2; exit 3; }
@@ -63,7 +63,7 @@ bench: .venv/.dev peers ## compile time and memory, beside Sloth; rules and the 
 bench-exporters: .venv/.dev peers ## scrapes, a thousand images beside cosign, a log of a million entries (needs Go; minutes)
 	tools/peers cosign3
 	cd tests/live/registry && go build -o ../../../.tools/registry .
-	$(BIN)/python -m tools.bench_exporters
+	$(BIN)/python -m tools.bench_scrape
 	$(BIN)/python -m tools.bench_cosign
 	$(BIN)/python -m tools.bench_rekor
 
