@@ -3,48 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exporters.bundle import document
+from tests.gatekit import SOAKED, policy, release, slo
 from tests.prom_world import EARLY, HEALTHY, OUTAGE, TAMPERED, Asked
-
-SLO = Path(sys.executable).parent / "slo"
-SOAKED = "2.4.1"  # on edge for twenty days, and the newest there no more
-
-
-def slo(asked: Asked, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SLO, *arguments, "--prometheus", asked.server.url], capture_output=True, text=True, check=False,
-        env={"PATH": os.environ["PATH"], "NO_COLOR": "1", "COLUMNS": "80"},
-    )  # fmt: skip
-
-
-def release(asked: Asked, folder: Path, version: str = "2.5.0", swap: str = "") -> Path:
-    """The manifest of a version that holds the images the world runs; `swap` gives one component another digest."""
-    images = asked.get(
-        "query", query="max by (component, repository, digest) (cosign_image_info)", time=HEALTHY
-    )
-    lines = [
-        f'release:\n  version: "{version}"\n  channel: "edge"\n  date: "2026-03-01T12:00:00Z"\n  calendar: "2026.03"'
-    ]
-    lines.append("components:")
-    for row in images["result"]:
-        name, repository, digest = (row["metric"][k] for k in ("component", "repository", "digest"))
-        digest = "sha256:" + "0" * 64 if name == swap else digest
-        lines.append(f"  - name: {name}\n    image: {repository}@{digest}")
-    text = "\n".join([*lines, "checksums:", f'  sha256: "{"f" * 64}"', ""])
-    read = document.read(text.encode(), "release.yaml")
-    file = folder / "release.yaml"
-    file.write_text(text.replace("f" * 64, read.digest_without(*read.spans["checksums", "sha256"])))
-    return file
-
 
 Judged = tuple[int, dict[str, dict[str, Any]]]
 _KNOWN: dict[tuple[str, int, tuple[str, ...]], Judged] = {}
@@ -65,38 +31,52 @@ def _judge(asked: Asked, file: Path, at: int, *more: str) -> Judged:
     return done.returncode, {r["check"]: r for r in json.loads(done.stdout)["results"]}
 
 
-def policy(folder: Path, **overrides: str) -> str:
-    """The default policy, with overrides of the named checks."""
-    text = subprocess.run([SLO, "policy"], capture_output=True, text=True, check=True).stdout
-    entries = "".join(
-        f'\n  - {{check: {c.replace("_", "-")}, reason: "{why}", who: me@example.org, expires: 2026-03-20T00:00:00Z}}'
-        for c, why in overrides.items()
-    )
-    file = folder / "policy.yaml"
-    file.write_text(text.replace("overrides: []", f"overrides:{entries}"))
-    return str(file)
-
-
 def bad(results: dict[str, dict[str, Any]]) -> set[str]:
     return {check for check, r in results.items() if r["outcome"] in ("failed", "unknown")}
 
 
-def test_a_healthy_release_only_lacks_its_soak(asked: Asked, tmp_path: Path) -> None:
-    """Three days on edge are not seven; all else holds."""
+def test_a_healthy_release_is_promoted(asked: Asked, tmp_path: Path) -> None:
+    """A week on edge, and everything holds."""
     code, results = judged(asked, release(asked, tmp_path), HEALTHY)
-    assert bad(results) == {"edge-soak"}
-    assert results["edge-soak"]["sentence"] == "2.5.0 has been on edge for 7d: no (time on the channel: 3d)."
-    assert code == 1
+    assert bad(results) == set()
+    assert code == 0
     assert len([c for c in results if c.startswith("budget/")]) == 32
+
+
+def longer(folder: Path) -> str:
+    """A platform whose releases soak for two weeks."""
+    file = folder / "metrics.yaml"
+    file.write_text("releases: {soak: 14d}\n")
+    return str(file)
+
+
+def test_a_release_that_only_lacks_its_soak_is_not(asked: Asked, tmp_path: Path) -> None:
+    """A week on edge is not two; all else holds."""
+    code, results = judged(asked, release(asked, tmp_path), HEALTHY, "--metrics", longer(tmp_path))
+    assert bad(results) == {"edge-soak"}
+    assert results["edge-soak"]["sentence"].startswith(
+        "2.5.0 has been on edge for 14d: no (time on the channel: 7d"
+    )
+    assert code == 1
 
 
 def test_an_override_of_exactly_that_check_promotes(asked: Asked, tmp_path: Path) -> None:
     """And is shown, with who answers for it."""
     chosen = policy(tmp_path, edge_soak="The fix of a wrong signature cannot wait.")
-    code, results = judged(asked, release(asked, tmp_path), HEALTHY, "--policy", chosen)
+    more = ("--policy", chosen, "--metrics", longer(tmp_path))
+    code, results = judged(asked, release(asked, tmp_path), HEALTHY, *more)
     assert code == 0
     assert results["edge-soak"]["outcome"] == "overridden"
     assert "me@example.org" in results["edge-soak"]["reason"]
+
+
+def test_an_override_lets_nothing_else_pass(asked: Asked, tmp_path: Path) -> None:
+    """Overridden is one check of several that fail."""
+    chosen = policy(tmp_path, manifest_valid="The signer's key was changed, and the old one is published.")
+    code, results = judged(asked, release(asked, tmp_path), TAMPERED, "--policy", chosen)
+    assert code == 1
+    assert results["manifest-valid"]["outcome"] == "overridden"
+    assert "images-verified" in bad(results)
 
 
 def test_an_image_that_nobody_verified_is_unknown(asked: Asked, tmp_path: Path) -> None:
