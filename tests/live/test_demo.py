@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,17 +26,18 @@ STARTS_WITHIN = 90.0
 ENDS_WITHIN = 40.0
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A demo whose state is in the test's folder."""
+@pytest.fixture(params=["good"])
+def demo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A demo whose state is in the test's folder, and whose release is good unless the test wants another."""
     try:
-        for tool in ("prometheus", "alertmanager", "blackbox_exporter"):
+        for tool in ("prometheus", "alertmanager", "blackbox_exporter", "docker-registry"):
             find(tool)
     except DemoError as error:
         if os.environ.get("CI"):
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
-    command = [sys.executable, "-m", "tools.demo", "--state", str(tmp_path / "state"), "--for", "240"]
+    command = [sys.executable, "-m", "tools.demo", "--state", str(tmp_path / "state"), "--for", "240",
+               "--release", request.param]  # fmt: skip
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -84,7 +86,7 @@ def test_the_demo_switches_while_it_runs_and_ends_cleanly(
     """It answers `mode`, has nothing firing on a normal day, and SIGTERM ends it and all it started."""
     state = tmp_path / "state"
     ports = _ports(state)
-    assert len(_children(state)) >= 4
+    assert len(_children(state)) >= 8
     time.sleep(60)  # every group has been evaluated several times
     alerts = httpx.get(f"http://127.0.0.1:{ports['prometheus']}/api/v1/alerts", timeout=10, trust_env=False)
     assert alerts.json()["data"]["alerts"] == [], "something fires or is pending on a normal day"
@@ -99,6 +101,44 @@ def test_the_demo_switches_while_it_runs_and_ends_cleanly(
     assert "All ended." in said
     assert re.search(r"^signer-availability +99\.9% ", said, re.MULTILINE), said
     assert _children(state) == []
+
+
+def _printed_gate(demo: subprocess.Popen[str]) -> list[str]:
+    """The command that the demo prints once all is ready."""
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if line.startswith("Promote? "):
+            return shlex.split(line.partition(") ")[2])
+    pytest.fail("the demo printed no gate command", pytrace=False)
+
+
+def _judged(command: list[str], wanted: set[str]) -> tuple[int, dict[str, str]]:
+    """Exit code and outcomes of the checks that do not pass; asked again until they are the wanted ones, or in vain."""
+    end = time.monotonic() + STARTS_WITHIN
+    while True:
+        done = subprocess.run(
+            [*command, "--output", "json"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode in (0, 1, 3), done.stderr
+        results = {
+            r["check"]: r["outcome"] for r in json.loads(done.stdout)["results"] if r["outcome"] != "passed"
+        }
+        if set(results) == wanted or time.monotonic() > end:
+            return done.returncode, results
+        time.sleep(3)
+
+
+@pytest.mark.parametrize("demo", ["bad"], indirect=True)
+def test_the_bad_image_pages_and_the_printed_gate_blocks_it(demo: subprocess.Popen[str]) -> None:
+    """As the demo says: by the image's check and its alert, and by nothing else."""
+    page = "page/StellaImageVerificationFailed/cosign"
+    code, results = _judged(_printed_gate(demo), {"images-verified", page, "soak-quiet"})
+    assert (code, results) == (1, {"images-verified": "failed", page: "failed", "soak-quiet": "waived"})
+
+
+def test_the_printed_gate_promotes_a_good_release(demo: subprocess.Popen[str]) -> None:
+    """With the one waiver that a demo of minutes needs."""
+    assert _judged(_printed_gate(demo), {"soak-quiet"}) == (0, {"soak-quiet": "waived"})
 
 
 def test_killing_the_demo_leaves_no_orphan(demo: subprocess.Popen[str], tmp_path: Path) -> None:
