@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,9 @@ from exporters.config import validate
 from exporters.fetch import Fetcher
 from exporters.oci import Registry
 from exporters.subject import Finding
-from tests.release_kit import INDEX, Release, ReleaseKit, Repo, encoded
+from tests.release_kit import Release, ReleaseKit, Repo
 from tests.trustkit.kit import IDENTITY, ISSUER, TrustKit
+from tests.trustkit.registry import Memory
 
 NOW = datetime(2027, 7, 1, 12, tzinfo=UTC).timestamp()
 REKOR = "https://rekor.example.org"
@@ -143,22 +144,8 @@ class World:
         if url.startswith(TILES):
             return self._tile(url.removeprefix(f"{TILES}/"))
         if request.url.path.startswith("/v2/"):
-            return self._registry(request)
+            return _Held(request.url.netloc.decode(), self.repos).answer(request)
         return httpx.Response(404)
-
-    def _registry(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path.removeprefix("/v2/")
-        name, kind, reference = path.rsplit("/", 2)
-        repo = self.repos.get(f"{request.url.netloc.decode()}/{name}", Repo())
-        if kind == "blobs" and reference in repo.blobs:
-            return _reply(request, "application/octet-stream", repo.blobs[reference])
-        if kind == "referrers":
-            listed = encoded(
-                {"schemaVersion": 2, "mediaType": INDEX, "manifests": repo.attached.get(reference, [])}
-            )
-            return _reply(request, INDEX, listed)
-        found = repo.manifests.get(repo.tags.get(reference, reference)) if kind == "manifests" else None
-        return httpx.Response(404) if found is None else _reply(request, *found)
 
     def _rekor(self, request: httpx.Request) -> httpx.Response:
         wanted = request.url.path.rpartition("/")[2]
@@ -190,10 +177,26 @@ class World:
         return httpx.Response(404)
 
 
-def _reply(request: httpx.Request, media: str, data: bytes) -> httpx.Response:
-    return httpx.Response(
-        200, content=data if request.method == "GET" else b"", headers={"Content-Type": media}
-    )
+class _Held(Memory):
+    """The registry of one host over a release's repositories, as tests have changed them by now."""
+
+    def __init__(self, host: str, repos: Mapping[str, Repo]) -> None:
+        super().__init__(host)
+        self._repos = repos
+
+    def _repo(self, name: str) -> Repo:
+        return self._repos.get(f"{self.host}/{name}", Repo())
+
+    def manifest(self, name: str, reference: str) -> tuple[bytes, str] | None:
+        repo = self._repo(name)
+        found = repo.manifests.get(repo.tags.get(reference, reference))
+        return None if found is None else (found[1], found[0])
+
+    def blob(self, name: str, digest: str) -> bytes | None:
+        return self._repo(name).blobs.get(digest)
+
+    def attached(self, name: str, digest: str) -> list[dict[str, Any]]:
+        return self._repo(name).attached.get(digest, [])
 
 
 def pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> str:

@@ -61,37 +61,46 @@ class Memory:
             return self._token(request)
         if self.token and (refusal := self._refuse(request)) is not None:
             return refusal
-        _, _, rest = request.url.path.partition("/v2/")
-        for kind, serve in (
-            ("/referrers/", self._referrers),
-            ("/manifests/", self._manifest),
-            ("/blobs/", self._blob),
-        ):
-            name, found, reference = rest.rpartition(kind)
-            if found:
-                return serve(name, reference, request)
-        return httpx.Response(404)
+        named, _, reference = request.url.path.partition("/v2/")[2].rpartition("/")
+        name, _, kind = named.rpartition("/")
+        serve = {"referrers": self._referrers, "manifests": self._manifest, "blobs": self._blob}.get(kind)
+        return httpx.Response(404) if serve is None else serve(name, reference, request)
 
-    def _manifest(self, name: str, reference: str, request: httpx.Request) -> httpx.Response:
-        found = self.manifests.get((name, reference))
-        if found is None:
-            return httpx.Response(404)
-        return httpx.Response(200, content=found[0], headers={"content-type": found[1]})
+    # ---- what it holds: a registry over something else has these three of its own -------------
 
-    def _blob(self, name: str, digest: str, request: httpx.Request) -> httpx.Response:
-        found = self.blobs.get((name, digest))
-        return httpx.Response(404) if found is None else httpx.Response(200, content=found)
+    def manifest(self, name: str, reference: str) -> tuple[bytes, str] | None:
+        """By digest or tag: the bytes and their media type."""
+        return self.manifests.get((name, reference))
 
-    def _referrers(self, name: str, digest: str, request: httpx.Request) -> httpx.Response:
-        if not self.referrers:
-            return httpx.Response(404)
+    def blob(self, name: str, digest: str) -> bytes | None:
+        return self.blobs.get((name, digest))
+
+    def attached(self, name: str, digest: str) -> list[dict[str, Any]]:
+        """Descriptors of what refers to this manifest."""
         found: dict[str, dict[str, Any]] = {}
         for (of, _), (body, media) in list(self.manifests.items()):
             content = json.loads(body)
             if of == name and (content.get("subject") or {}).get("digest") == digest:
                 descriptor = {"mediaType": media, "digest": digest_of(body), "size": len(body)}
                 found[digest_of(body)] = descriptor | {"artifactType": content.get("artifactType", "")}
-        listed, headers = list(found.values()), {"content-type": INDEX}
+        return list(found.values())
+
+    # ---- answers -----------------------------------------------------------------------------
+
+    def _manifest(self, name: str, reference: str, request: httpx.Request) -> httpx.Response:
+        found = self.manifest(name, reference)
+        if found is None:
+            return httpx.Response(404)
+        return httpx.Response(200, content=found[0], headers={"content-type": found[1]})
+
+    def _blob(self, name: str, digest: str, request: httpx.Request) -> httpx.Response:
+        found = self.blob(name, digest)
+        return httpx.Response(404) if found is None else httpx.Response(200, content=found)
+
+    def _referrers(self, name: str, digest: str, request: httpx.Request) -> httpx.Response:
+        if not self.referrers:
+            return httpx.Response(404)
+        listed, headers = self.attached(name, digest), {"content-type": INDEX}
         if self.page:
             start = int(request.url.params.get("from", "0"))
             if start + self.page < len(listed):
