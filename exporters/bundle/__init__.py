@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import metadata
-
-from exporters.bundle.config import Config
-from exporters.bundle.history import HistoryError
-from exporters.bundle.subject import Releases
-from exporters.collector import Instruments
-from exporters.config import ConfigError
-from exporters.fetch import Fetcher
-from exporters.oci import Registry
+from typing import Any
 
 __all__ = ["VERIFIER", "Config", "build"]
 
-VERIFIER = f"sigstore-python {metadata.version('sigstore')}"
 
+def __getattr__(name: str) -> Any:
+    """Loaded when it is asked for: whoever only reads a manifest needs no verifier and no decompressor."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from exporters.bundle import assembly
 
-def build(config: Config, instruments: Instruments, fetcher: Fetcher, clock: Callable[[], float]) -> Releases:
-    """The subject. Raises ConfigError when its state file cannot be used."""
-    try:
-        return Releases(config, instruments, fetcher, Registry(fetcher, config.registries), clock)
-    except HistoryError as error:
-        raise ConfigError(str(error)) from None
+    return getattr(assembly, name)
