@@ -49,7 +49,7 @@ test-live: .venv/.dev peers ## real servers, and rules replayed over simulated w
 	.tools/prometheus3/promtool check rules --lint=all --lint-fatal generated/prometheus/*.yaml
 	$(BIN)/slo test --promtool .tools/prometheus3/promtool
 
-demo: .venv/.dev peers ## real Prometheus and Alertmanager with a simulated Stella Ops, until Ctrl-C
+demo: .venv/.dev peers ## real Prometheus, Alertmanager, registry and exporters with a simulated Stella Ops, until Ctrl-C
 	$(BIN)/python -m tools.demo
 
 preview: .venv/.dev peers ## pictures of the dashboards into docs/images, drawn by Grafana's own components (needs Node; minutes)
