@@ -27,17 +27,31 @@ def slo_at(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def release(asked: Asked, folder: Path, version: str = "2.5.0", swap: str = "") -> Path:
     """The manifest of a version that holds the images the world runs; `swap` gives one component another digest."""
-    images = asked.get(
+    found = asked.get(
         "query", query="max by (component, repository, digest) (cosign_image_info)", time=HEALTHY
     )
+    images = []
+    for row in found["result"]:
+        name, repository, digest = (row["metric"][k] for k in ("component", "repository", "digest"))
+        images.append((name, f"{repository}@{'sha256:' + '0' * 64 if name == swap else digest}"))
+    return written(folder, version, images)
+
+
+def small_release(folder: Path) -> Path:
+    """The manifest of a version with one image."""
+    return written(
+        folder,
+        "2.5.0",
+        [("signer", f"registry.example.org/stellaops/signer@sha256:{'0123456789abcdef' * 4}")],
+    )
+
+
+def written(folder: Path, version: str, images: list[tuple[str, str]]) -> Path:
+    """release.yaml of these components on edge, with its checksum."""
     lines = [
         f'release:\n  version: "{version}"\n  channel: "edge"\n  date: "2026-03-01T12:00:00Z"\n  calendar: "2026.03"'
     ]
-    lines.append("components:")
-    for row in images["result"]:
-        name, repository, digest = (row["metric"][k] for k in ("component", "repository", "digest"))
-        digest = "sha256:" + "0" * 64 if name == swap else digest
-        lines.append(f"  - name: {name}\n    image: {repository}@{digest}")
+    lines += ["components:", *(f"  - name: {name}\n    image: {image}" for name, image in images)]
     text = "\n".join([*lines, "checksums:", f'  sha256: "{"f" * 64}"', ""])
     read = document.read(text.encode(), "release.yaml")
     file = folder / "release.yaml"

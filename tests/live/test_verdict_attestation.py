@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from exporters.bundle import document
 from slo.gate.outputs import PREDICATE
 from tests import gatekit
 from tests.trustkit.servers import TOOLS
@@ -22,17 +21,6 @@ pytestmark = pytest.mark.live
 
 DOC = Path(__file__).resolve().parents[2] / "docs" / "gate.md"
 IMAGE = "0123456789abcdef" * 4
-MANIFEST = f"""release:
-  version: "2.5.0"
-  channel: "edge"
-  date: "2026-03-01T12:00:00Z"
-  calendar: "2026.03"
-components:
-  - name: signer
-    image: registry.example.org/stellaops/signer@sha256:{IMAGE}
-checksums:
-  sha256: "{"f" * 64}"
-"""
 
 
 def shown(word: str) -> list[str]:
@@ -65,9 +53,7 @@ def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which all commands but the last have been run."""
     folder = tmp_path_factory.mktemp("verdict")
-    read = document.read(MANIFEST.encode(), "release.yaml")
-    checksum = read.digest_without(*read.spans["checksums", "sha256"])
-    (folder / "release.yaml").write_text(MANIFEST.replace("f" * 64, checksum))
+    gatekit.small_release(folder)
     judged = run(folder, *shown("--statement verdict.json\n"))
     assert judged.returncode == 3, judged.stderr  # nobody answers: an honest unknown, and a statement of it
     made = run(folder, "cosign generate-key-pair --output-key-prefix cosign")
