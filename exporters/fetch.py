@@ -113,7 +113,11 @@ class Fetcher:
                 body.extend(chunk)
 
         limit = self.max_bytes if max_bytes is None else max_bytes
-        status, found, final = self._call(method, url, headers, content, limit, redirects, keep)
+        try:
+            status, found, final = self._call(method, url, headers, content, limit, redirects, keep)
+        except BaseException:
+            body.clear()  # the traceback, which holds it, lives until the next collection of cycles
+            raise
         return Response(status, found, bytes(body), final)
 
     def stream_to(

@@ -233,7 +233,8 @@ class Examiner:
             raise CouldNotCheck(
                 "too_large", f"a candidate has {descriptor.size} bytes; {self._max_bytes} are read"
             )
-        return self._registry.blob(image.reference.repository, descriptor.digest, self._max_bytes)
+        # No byte more than the size that is named with it: a server without end costs no more than its answer.
+        return self._registry.blob(image.reference.repository, descriptor.digest, descriptor.size)
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from tools.faults.site import BAD
 
 EVERY = 1.0  # seconds between two scrapes
 SLOWEST = 1.0  # seconds that a scrape may take
-LARGEST = 200 << 20  # bytes of memory
+LARGEST = 150 << 20  # bytes of memory
 PREFIX = {"cosign": "cosign", "rekor": "rekor", "bundle": "release"}
 
 VERDICTS = {

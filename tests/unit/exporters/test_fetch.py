@@ -10,6 +10,7 @@ import ssl
 import struct
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,6 +116,16 @@ def test_a_declared_gigabyte_is_refused_before_it_is_read() -> None:
         found = refusal(lambda: fetcher(max_bytes=1 << 20).get(server.url))
     assert found.reason == "too_large"
     assert "1048576 bytes" in found.detail
+
+
+def test_a_body_that_is_refused_is_not_held_by_its_refusal() -> None:
+    """An exception and its frames are a cycle, which lives until a collection: megabytes of each endless answer would."""
+    with serving(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * 1_000_000) as server:
+        found = refusal(lambda: fetcher(max_bytes=500_000).get(server.url))
+    frames = [frame for frame, _ in traceback.walk_tb(found.__traceback__)]
+    held = [v for frame in frames for v in frame.f_locals.values() if isinstance(v, bytearray)]
+    assert found.reason == "too_large"
+    assert {len(body) for body in held} == {0}
 
 
 def test_an_undeclared_gigabyte_is_cut_off() -> None:
