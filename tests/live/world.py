@@ -86,9 +86,9 @@ class World:
 
 
 def replay(
-    tool: Path, folder: Path, world: World, rules: list[Path], queries: list[dict[str, Any]]
+    tool: Path, folder: Path, world: World, rules: list[Path], queries: list[dict[str, Any]], **more: Any
 ) -> dict[str, Any]:
-    """Run the rules over the world with Prometheus' own engine."""
+    """Run the rules over the world with Prometheus' own engine; `more` is of the scenario (replay/README.md)."""
     series = folder / "series.jsonl"
     world.write(series)
     scenario = {
@@ -99,6 +99,7 @@ def replay(
         "gaps": [list(g) for g in world.gaps],
         "queries": queries,
         "group_offsets": "hashed",
+        **more,
     }
     file = folder / "scenario.json"
     file.write_text(json.dumps(scenario))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from ledger import DAY, Ledger, at, report, slo, weighted, worst
 
 from slo import names
 from slo.errors import DefinitionError
 from slo.report.collect import CHUNK, Line, Report
 from slo.report.period import between, month, quarter
+from tests.unit.report.ledger import DAY, Ledger, at, report, slo, weighted, worst
 
 NOVEMBER = month("2026-11")
 

@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from ledger import Ledger, at, report, slo
 
 from slo import Service, names
 from slo.report.charts import burn_down
 from slo.report.collect import Report
 from slo.report.period import between, month
 from slo.report.render import as_data, as_html, as_markdown, sentence
+from tests.unit.report.ledger import Ledger, at, report, slo
 
 EVIL = "<script>alert(1)</script>|`$x$ $y$`[click](http://evil.example)\n# \"&'--"
 NOVEMBER = month("2026-11")
