@@ -224,7 +224,10 @@ def test_the_page_carries_its_annotations(story: Story) -> None:
     assert said["summary"].endswith(".")
     assert "{{" not in "".join(said.values())
     assert said["runbook_url"] == f"https://runbooks.example/{names.PAGE}.md"
-    assert said["dashboard_url"] == f"https://grafana.example/d/slo-detail?var-stack=pipeline&var-slo={availability.id}"
+    assert (
+        said["dashboard_url"]
+        == f"https://grafana.example/d/slo-detail?var-stack=pipeline&var-slo={availability.id}"
+    )
     description = said["description"]
     assert "unknown" not in description
     assert "NaN" not in description
