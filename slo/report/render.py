@@ -120,7 +120,7 @@ def sentence(report: Report, line: Line) -> str:
     left = (
         f"{share(line.left)} of the budget left ({spare})"
         if line.left >= 0
-        else f"overspent by {share(-line.left)} ({spare})"
+        else f"overspent by {share(line.left).removeprefix('-')} ({spare})"
     )
     many = len(line.incidents)
     cost = sum((i.spent for i in line.incidents), Decimal(0))
