@@ -144,6 +144,7 @@ def _blind() -> Panel:
             *(Column(label=name, hidden=True) for name in ("__name__", "Value", "tier", "window", "unit", "base", "policy")),
         ],
         queries=[Query(expr=SCOPE.no_data)],
+        height=9,
         links=[OVERVIEW],
         empty="Every indicator has data.",
     )  # fmt: skip
@@ -154,6 +155,7 @@ def _measured() -> Panel:
     return Panel(
         title=f"Share of the period measured, lowest {SHOWN}",
         kind="bars",
+        height=9,
         description="Of the calendar period so far. Time that nobody measured (before the objective existed, or while "
         "Prometheus was down) burns nothing and earns nothing. Rolling periods are not shown.",
         unit="percentunit",

@@ -8,7 +8,7 @@ from slo import names
 from slo.board import Board, Link, Panel, Query, Section, Step, Variable
 from slo.names import sel
 
-SHOWN = 20  # lines that a graph can show and a reader can follow
+SHOWN = 10  # lines that a graph can show and a reader can follow: the palette has no more hues
 SOON = "3 * 86400"  # seconds; a weekend
 COUNT = (Step(at="-inf", colour="good"), Step(at="1", colour="bad"))
 NOTE = (Step(at="-inf", colour="good"), Step(at="1", colour="warning"))

@@ -61,7 +61,7 @@ def state(verdict: str, timestamp: str, age: Duration, by: str) -> str:
 def _trusted(m: Metrics) -> list[Panel]:
     c, k, r = m.cosign, m.rekor, m.releases
     by = "component, check"
-    verdicts = state(c.verified, c.last_check, c.unknown_age, by)
+    verdicts, needed = (state(v, c.last_check, c.unknown_age, by) for v in (c.verified, c.required))
     wanted = f"{c.kinds} * count(count by (component) ({c.info}))"
     worst = (
         ("Log", state(k.consistent, k.last_check, k.unknown_age, "log"), REKOR,
@@ -74,9 +74,9 @@ def _trusted(m: Metrics) -> list[Panel]:
     count: dict[str, Any] = {"kind": "stat", "width": 4, "height": 4, "unit": "none", "decimals": 0}
     return [
         Panel(
-            title="Images verified", queries=[Query(expr=f"(count(({verdicts}) == 1) or 0 * {wanted}) / ({wanted})")],
+            title="Images verified", queries=[Query(expr=f"(count(({needed}) == 1) or 0 * {wanted}) / ({wanted})")],
             steps=(Step(at="-inf", colour="warning"), Step(at="1", colour="good")), links=[COSIGN, TO_READINESS],
-            description="Of all checks of all images: verified, and not too long ago.",
+            description="Of all checks that all images need: verified, and not too long ago.",
             **count | {"unit": "percentunit"},
         ),
         Panel(
@@ -85,8 +85,8 @@ def _trusted(m: Metrics) -> list[Panel]:
         ),
         Panel(
             title="Without a verdict", steps=SOME_UNKNOWN, links=[COSIGN],
-            queries=[Query(expr=f"{wanted} - (count(({verdicts}) >= 0) or 0 * {wanted})")],
-            description="Checks that never had a verdict, or whose last one is too old.", **count,
+            queries=[Query(expr=f"{wanted} - (count(({needed}) >= 0) or 0 * {wanted})")],
+            description="Checks that are needed and never had a verdict, or whose last one is too old.", **count,
         ),
         *(
             Panel(
