@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.demo.run import Demo, Ports, prepare
+from tools.demo.run import Demo, Ports, prepare, switch
 from tools.demo.servers import DemoError
 from tools.demo.webhook import Webhook
 from tools.demo.world import RATE
@@ -16,6 +16,7 @@ from tools.demo.world import RATE
 WAIT = 300.0  # seconds: five-minute windows are full
 SCRAPE = "5s"  # the demo's scrape interval
 COMPRESS = 6  # rules are evaluated that many times as often as in earnest: the demo's own choice
+MODE = ("outage", "attestor")  # so that alerts are delivered
 
 
 @contextlib.contextmanager
@@ -28,6 +29,7 @@ def running() -> Iterator[Demo]:
         demo = Demo(folder, ports, SCRAPE, COMPRESS, None, RATE)
         try:
             demo.start(Webhook(ports.webhook, folder / "webhook.jsonl"))
+            switch(demo.simulator.url, *MODE)
             yield demo
         finally:
             demo.stop()

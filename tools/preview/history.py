@@ -50,8 +50,8 @@ EVENTS: tuple[tuple[int, ModeName, str], ...] = (
     (5 * DAY - 75 * MINUTE, "normal", ""),
     (2 * DAY, "tampered", ""),
     (2 * DAY - 2 * HOUR, "normal", ""),
-    (20 * HOUR, "slow-burn", "signer"),
-    (8 * HOUR, "normal", ""),
+    (14 * HOUR, "slow-burn", "attestor"),
+    (6 * HOUR, "normal", ""),
     (25 * MINUTE, "outage", "attestor"),
 )
 

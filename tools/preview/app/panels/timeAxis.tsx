@@ -12,6 +12,7 @@ const STEPS = [
   ...[1, 2, 3, 7, 14, 30, 90].map((days) => days * DAY),
 ];
 const BETWEEN = 80; // pixels, at least
+const EDGE = 20; // pixels that half a label needs
 
 export const AXIS_HEIGHT = 22;
 
@@ -37,8 +38,9 @@ export function TimeAxis(props: { span: Span; left: number; width: number; top: 
     <g fontSize={12} fill={theme.colors.text.primary}>
       {ticks.map((at) => {
         const x = left + ((at - span.from) / length) * width;
+        const cut = x + EDGE > left + width;
         return (
-          <text key={at} x={x} y={top + 16} textAnchor="middle">
+          <text key={at} x={cut ? left + width : x} y={top + 16} textAnchor={cut ? 'end' : 'middle'}>
             {dateTimeFormat(at, { timeZone, format })}
           </text>
         );
