@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.demo.run import Demo, Ports, prepare, switch
+from tools.demo.run import Demo, Ports, prepare
 from tools.demo.servers import DemoError
+from tools.demo.simulator import switch
 from tools.demo.webhook import Webhook
 from tools.demo.world import RATE
 
