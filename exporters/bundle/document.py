@@ -102,6 +102,8 @@ def _yaml(text: str, what: str) -> Document:
         if not isinstance(events.next(), yaml.StreamEndEvent):
             raise Refused("malformed", f"{what} holds more than one YAML document")
     except yaml.YAMLError as error:
+        if "maximum nesting depth" in str(error):  # libyaml's own limit, which newer versions have
+            raise _too_deep(what) from None
         raise Refused("malformed", f"{what} is not valid YAML: {' '.join(str(error).split())}") from None
     return Document(text, content, spans)
 

@@ -208,13 +208,15 @@ def test_any_valid_definition_compiles_to_rules_promtool_accepts(made: list[tupl
 @slowly
 @given(stacks(), scrapes)
 def test_any_valid_definition_compiles_to_the_same_bytes_twice(stack: Stack, config: Config) -> None:
-    """And every output is text that YAML or JSON reads."""
+    """And every output is text that YAML or JSON reads, but for templates and text of the chart and Compose."""
     outputs = compile_stack(stack, config)
     assert outputs == compile_stack(stack, config)
     assert len({o.path for o in outputs}) == len(outputs)
-    for o in outputs:
+    data = [o for o in outputs if "/templates/" not in o.path and o.path.endswith((".json", ".yaml", ".yml"))]
+    assert len(data) > len(outputs) / 2
+    for o in data:
         read = json.loads if o.path.endswith(".json") else _yaml
-        assert read(o.text)
+        assert read(o.text) is not None, o.path
 
 
 def _yaml(text: str) -> object:
