@@ -208,13 +208,13 @@ def _sums(
         span = int(at - period.start.timestamp())
 
     def asked(function: str, name: str) -> list[Sample]:
-        return prometheus.query(f"{function}({names.sel(name, **labels)}[{span}s])", at)
+        return prometheus.query(f"{function}({names.sel(name, **labels)}[{_over(span)}])", at)
 
     errors = _by_part(stack, asked("sum_over_time", names.ERRORS_LEDGER), Decimal.__add__)
     total = _by_part(stack, asked("sum_over_time", names.TOTAL_LEDGER), Decimal.__add__)
     count = _by_part(stack, asked("count_over_time", names.TOTAL_LEDGER), Decimal.__add__)
     tick = prometheus.query(
-        f"quantile_over_time(0.5, {names.sel(names.LEDGER_TICK, stack=stack.name)}[{span}s])", at
+        f"quantile_over_time(0.5, {names.sel(names.LEDGER_TICK, stack=stack.name)}[{_over(span)}])", at
     )
     spacing = next((s.decimal for s in tick if s.decimal), Decimal(0)) or Decimal(0)
     found: dict[Key, tuple[Decimal, Decimal]] = {}
@@ -229,6 +229,12 @@ def _sums(
             seen = max(count.get((slo.id, group, p), Decimal(0)) for p in parts)
             found[slo.id, group] = _whole(slo, ratios), min(seen * spacing / period.seconds, Decimal(1))
     return found
+
+
+def _over(seconds: int) -> str:
+    """A range that holds its end and not its beginning. Prometheus 2 would count what lies just there twice, in two
+    buckets that meet; Prometheus 3 and others would not. Timestamps are whole milliseconds."""
+    return f"{seconds * 1000 - 1}ms"
 
 
 def _whole(slo: SLO, ratios: Mapping[str, Decimal]) -> Decimal:
@@ -267,7 +273,9 @@ def _spend(prometheus: Prometheus, stack: Stack, period: Period, until: float, l
     ids = [slo.id for slo in stack.slos]
     for chunk in (ids[i : i + CHUNK] for i in range(0, len(ids), CHUNK)):
         ledger = names.sel(names.ERRORS_LEDGER, stack=stack.name, slo="~" + promql.any_of(chunk))
-        summed = f"sum without (month, quarter, component, part) (sum_over_time({ledger}[{step}s])) != 0"
+        summed = (
+            f"sum without (month, quarter, component, part) (sum_over_time({ledger}[{_over(step)}])) != 0"
+        )
         for series in prometheus.range(summed, start + step, until, step):
             by_key[series.labels.get("slo", ""), group_of(stack, series.labels)] = series
     for line in lines:

@@ -85,9 +85,9 @@ class Ledger:
         )
 
     def _instant(self, query: str, t: float) -> list[tuple[dict[str, str], str]]:
-        found = re.fullmatch(r"(\w+)\((?:0\.5, )?([\w:]+)(\{.*\})\[(\d+)s\]\)", query)
+        found = re.fullmatch(r"(\w+)\((?:0\.5, )?([\w:]+)(\{.*\})\[(\d+)ms\]\)", query)
         assert found is not None, query
-        function, metric, selector, seconds = found[1], found[2], found[3], int(found[4])
+        function, metric, selector, seconds = found[1], found[2], found[3], (int(found[4]) + 1) // 1000
         if metric == names.LEDGER_TICK:
             return [({"stack": "web"}, str(TICK))] if self.series else []
         column = {names.ERRORS_LEDGER: 1, names.TOTAL_LEDGER: 2}[metric]
@@ -109,9 +109,9 @@ class Ledger:
             ]
         if query.startswith("max("):
             return [{"metric": {}, "values": [[t, "0.5"] for t in self.bad if times[0] <= t <= times[-1]]}]
-        found = re.search(r"sum_over_time\([\w:]+(\{.*\})\[(\d+)s\]\)", query)
+        found = re.search(r"sum_over_time\([\w:]+(\{.*\})\[(\d+)ms\]\)", query)
         assert found is not None, query
-        seconds = int(found[2])
+        seconds = (int(found[2]) + 1) // 1000
         summed: dict[tuple[tuple[str, str], ...], dict[float, float]] = {}
         for labels, points in self._select(found[1]):
             kept = {k: v for k, v in labels.items() if k not in ("month", "quarter", "component", "part")}
