@@ -41,7 +41,7 @@ test-chart: .venv/.dev peers ## the chart by the operator's own schemas, the Com
 	$(BIN)/pytest -m live tests/live/test_chart_crds.py tests/live/test_compose_loader.py
 
 test-live: .venv/.dev peers ## real servers, and rules replayed over simulated weeks (needs Go; minutes)
-	tools/peers prometheus3 crds cosign3 cosign2 fulcio timestamp rekor2
+	tools/peers prometheus3 victoria crds cosign3 cosign2 fulcio timestamp rekor2
 	cd tests/live/replay && go build -o ../../../.tools/replay . && go test ./...
 	cd tests/live/registry && go build -o ../../../.tools/registry .
 	npm ci --silent --ignore-scripts --prefix tests/live/verify

@@ -97,7 +97,8 @@ class Line:
 
     @property
     def order(self) -> tuple[Decimal, str]:
-        return (Decimal(2) if self.left is None else self.left), self.name
+        # Rounded: servers add up in different orders, and what looks the same stays in the order of names.
+        return Decimal(2) if self.left is None else round(self.left, 6), self.name
 
 
 @dataclass(slots=True)
