@@ -25,8 +25,8 @@ from exporters.config import validate
 from exporters.fetch import Fetcher
 from exporters.oci import Registry
 from exporters.subject import Finding
-from tests.release_kit import Release, ReleaseKit, Repo
-from tests.trustkit.kit import IDENTITY, ISSUER, TrustKit
+from tests.release_kit import Image, Release, ReleaseKit, Repo
+from tests.trustkit.kit import IDENTITY, ISSUER, SIGN, TrustKit, raw, statement
 from tests.trustkit.registry import Memory
 
 NOW = datetime(2027, 7, 1, 12, tzinfo=UTC).timestamp()
@@ -77,6 +77,12 @@ class World:
                 self.entries[index] = entry
             else:
                 self.bodies[index] = base64.b64decode(entry["canonicalizedBody"])
+
+    def signed_again(self, image: Image) -> bytes:
+        """A new signature of an image by the same signer, with a log entry of its own."""
+        bundle = raw(self.trust.attest(statement(image.digest, SIGN, {})))
+        self.log(json.loads(bundle))
+        return bundle
 
     def log_again(self, release: Release) -> None:
         """The manifest was sealed anew: its new signature is logged."""

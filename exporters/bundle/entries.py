@@ -13,7 +13,7 @@ from exporters.bundle.judge import short
 from exporters.bundle.manifest import Component, Entry
 from exporters.bundle.references import Checked
 from exporters.fetch import Fetcher
-from exporters.oci import Manifest, NotThere, Reference, Registry
+from exporters.oci import Manifest, NotThere, Reference, Registry, Repository
 from exporters.outcome import CouldNotCheck, Outcome, Refused, Verdict
 from exporters.rekor.checkpoint import Checkpoint
 from exporters.rekor.log import Wanted
@@ -25,6 +25,7 @@ from exporters.sigstore.bundle import open_bundle
 KIND = "log_entry"
 LARGEST_BUNDLE = 8 << 20  # bytes
 MOST_REFERRERS = 64  # of one image that are opened
+MOST_KEPT = 10_000  # referrers whose content is remembered
 LEGACY = "dev.sigstore.cosign/bundle"
 
 
@@ -35,9 +36,8 @@ class Entries:
         self._registry = registry
         self._logs = [(log, _reader(fetcher, log)) for log in logs]
         self._lock = threading.Lock()
-        self._bound: set[tuple[str, bytes]] = (
-            set()
-        )  # image and leaf that belong together, which never changes
+        # By repository, image and referrer: the leaves that it carries. A digest names the same content for ever.
+        self._leaves: dict[tuple[Repository, str, str], frozenset[bytes]] = {}
 
     def check(self, components: Sequence[Component]) -> Iterator[Checked]:
         heads: dict[int, Sequence[Checkpoint]] = {}  # one checkpoint of a log serves a whole manifest
@@ -105,41 +105,64 @@ class Entries:
     # ---- of this image ---------------------------------------------------------------------------
 
     def _bind(self, component: Component, body: bytes) -> None:
-        """Raises Refused unless a signature attached to the image carries this very entry."""
-        image, leaf = component.image, leaf_hash(body)
-        with self._lock:
-            if (image.digest, leaf) in self._bound:
-                return
-        if not any(found == body for found in self._attached(image)):
-            raise Refused(
-                "subject_mismatch",
-                f"the log entry is there, but no signature of {short(image.digest)} in the registry carries it",
-            )
-        with self._lock:
-            if len(self._bound) > 10_000:
-                self._bound.clear()
-            self._bound.add((image.digest, leaf))
+        """Raises Refused unless a signature attached to the image carries this very entry.
 
-    def _attached(self, image: Reference) -> Iterator[bytes]:
-        """The bodies of log entries in what is attached to the image: bundles, then cosign's legacy tag."""
+        What is attached is listed each time, as a signature may be replaced; only its content is remembered.
+        """
+        image, leaf = component.image, leaf_hash(body)
+        problem: CouldNotCheck | None = None  # what could not be looked at may be the one
         listed = self._registry.referrers(image.repository, image.digest)
         for descriptor in listed[:MOST_REFERRERS]:
-            manifest = self._registry.manifest(Reference(image.repository, digest=descriptor.digest))
-            for layer in manifest.descriptors("layers"):
-                if "sigstore.bundle" in layer.media_type:
-                    raw = self._registry.blob(image.repository, layer.digest, LARGEST_BUNDLE)
-                    yield from _bodies(raw, image.digest)
-        if len(listed) > MOST_REFERRERS:
-            raise CouldNotCheck(
-                "too_large",
-                f"{len(listed)} manifests refer to {short(image.digest)}; {MOST_REFERRERS} are opened",
-            )
+            try:
+                if self._carries(image, descriptor.digest, leaf):
+                    return
+            except NotThere as error:
+                detail = f"a referrer is listed and is not there: {error.detail}"
+                problem = problem or CouldNotCheck("bad_response", detail)
+            except CouldNotCheck as error:
+                problem = problem or error
+        if body in self._legacy(image):
+            return
+        if problem is None and len(listed) > MOST_REFERRERS:
+            said = f"{len(listed)} manifests refer to {short(image.digest)}; {MOST_REFERRERS} are opened"
+            problem = CouldNotCheck("too_large", said)
+        raise problem or Refused(
+            "subject_mismatch",
+            f"the log entry is there, but no signature of {short(image.digest)} in the registry carries it",
+        )
+
+    def _carries(self, image: Reference, referrer: str, leaf: bytes) -> bool:
+        """Does a bundle in this referrer, about this image, hold the entry? Raises NotThere when it is gone."""
+        key = (image.repository, image.digest, referrer)
+        with self._lock:
+            known = self._leaves.get(key)
+        if known is not None:
+            if leaf in known and not self._registry.exists(image.repository, referrer):
+                raise NotThere(f"{image.repository} has no {short(referrer)}")
+            return leaf in known
+        found = frozenset(leaf_hash(body) for body in self._read(image, referrer))
+        with self._lock:
+            if len(self._leaves) >= MOST_KEPT:
+                self._leaves.clear()
+            self._leaves[key] = found
+        return leaf in found
+
+    def _read(self, image: Reference, referrer: str) -> Iterator[bytes]:
+        """The bodies of log entries in the bundles of a referrer."""
+        manifest = self._registry.manifest(Reference(image.repository, digest=referrer))
+        for layer in manifest.descriptors("layers"):
+            if "sigstore.bundle" in layer.media_type:
+                raw = self._registry.blob(image.repository, layer.digest, LARGEST_BUNDLE)
+                yield from _bodies(raw, image.digest)
+
+    def _legacy(self, image: Reference) -> Iterator[bytes]:
+        """The bodies of log entries in cosign 2's tag, which can move: it is read each time."""
         tag = f"{image.digest.replace(':', '-')}.sig"
         try:
-            legacy = self._registry.manifest(Reference(image.repository, tag=tag))
+            manifest = self._registry.manifest(Reference(image.repository, tag=tag))
         except NotThere:
             return
-        yield from _legacy_bodies(legacy)
+        yield from _legacy_bodies(manifest)
 
 
 def _reader(fetcher: Fetcher, log: Log) -> ApiReader | TileReader:

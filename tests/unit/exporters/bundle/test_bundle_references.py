@@ -14,7 +14,7 @@ import pytest
 from exporters import metrics as m
 from exporters.bundle.subject import Releases
 from exporters.loop import Loop
-from tests.release_kit import Release
+from tests.release_kit import Release, Repo
 from tests.release_world import NOW, REKOR, TILES, World, pem, said
 
 SIGNER = "https://registry.example.org/v2/stellaops/signer"
@@ -301,17 +301,71 @@ def test_an_entry_signed_by_another_log_is_no_answer(world: World) -> None:
     assert published(world, "signer", "log_entry")[1] != 1
 
 
-def test_who_belongs_to_whom_is_asked_once(world: World) -> None:
-    """A bundle never changes, so a second cycle asks the log, and not the registry for bundles again."""
+def test_a_bundle_is_read_once_and_what_is_attached_is_listed_each_time(world: World) -> None:
+    """Content by digest never changes; which bundles an image has does."""
     world.publish(world.release())
     subject: Releases = world.subject()
     subject.check("stable")
     world.requests.clear()
     subject.check("stable")
-    assert [
-        url for url in world.requests if "/referrers/" in url or ("/blobs/" in url and "charts" not in url)
-    ] == []
+    assert [url for url in world.requests if "/blobs/" in url and "charts" not in url] == []
+    assert len([url for url in world.requests if f"{SIGNER}/referrers/" in url]) == 1
     assert [url for url in world.requests if url.startswith(REKOR)] != []
+
+
+def test_a_signature_that_was_replaced_no_longer_carries_its_entry(world: World) -> None:
+    """The manifest names the entry of the former signature: what is attached now was logged elsewhere."""
+    release = world.release()
+    world.publish(release)
+    subject = world.subject()
+    assert said(subject.check("stable"))["signer log_entry"] == ("verified", "")
+    repo, image = release.repo("stellaops/signer"), release.image("signer")
+    signature = image.referrers["signature"]
+    repo.attached[image.digest].remove(signature)
+    del repo.manifests[signature["digest"]]
+    repo.attach(image.descriptor, world.signed_again(image))
+    assert said(subject.check("stable"))["signer log_entry"] == ("failed", "subject_mismatch")
+    assert published(world, "signer", "log_entry") == (1, 0)
+
+
+def test_an_entry_found_in_one_repository_says_nothing_of_another(world: World) -> None:
+    """The same image without its signature, as a copy without its referrers is."""
+    release = world.release()
+    world.publish(release)
+    subject = world.subject()
+    assert said(subject.check("stable"))["signer log_entry"] == ("verified", "")
+    repo, image = release.repo("stellaops/signer"), release.image("signer")
+    copied = "registry.example.org/copies/signer"
+    world.repos[copied] = Repo(manifests=repo.manifests, blobs=repo.blobs)
+    where = f"image: registry.example.org/stellaops/signer@{image.digest}"
+    release.seal(release.text().replace(where, f"image: {copied}@{image.digest}"))
+    world.log_again(release)
+    world.publish(release)
+    assert said(subject.check("stable"))["signer log_entry"] == ("failed", "subject_mismatch")
+
+
+@pytest.mark.parametrize("cycles", [0, 1])
+def test_a_signature_that_is_listed_and_gone_gives_no_verdict(world: World, cycles: int) -> None:
+    """A list may be stale, before the first look and after one. The check itself does not break."""
+    release = world.release()
+    world.publish(release)
+    subject = world.subject()
+    for _ in range(cycles):
+        subject.check("stable")
+    lose("signature")(release)
+    findings = said(subject.check("stable"))
+    assert findings["signer log_entry"] == ("unknown", "bad_response")
+    assert findings["authority log_entry"] == ("verified", "")
+
+
+def test_a_referrer_that_cannot_be_read_hides_no_signature_behind_it(world: World) -> None:
+    """One good one is enough."""
+    release = world.release()
+    world.publish(release)
+    repo, image = release.repo("stellaops/signer"), release.image("signer")
+    gone = {**image.referrers["sbom"], "digest": f"sha256:{'0' * 64}"}
+    repo.attached[image.digest].insert(0, gone)
+    assert said(world.subject().check("stable"))["signer log_entry"] == ("verified", "")
 
 
 def test_a_flood_of_referrers_gives_no_verdict(world: World) -> None:
