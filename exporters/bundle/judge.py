@@ -7,7 +7,8 @@ import binascii
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -31,7 +32,7 @@ class Judge(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Of policy and root: a verdict holds for one fingerprint only."""
+        """Of policy and root, and which of its windows are open: a verdict holds for one fingerprint only."""
 
     def blob(self, raw: bytes, data: bytes) -> Signed:
         """A bundle with a signature of these bytes."""
@@ -43,16 +44,19 @@ class Judge(Protocol):
 class SigstoreJudge:
     """The judge in use. The trusted root is read again when its file changes."""
 
-    def __init__(self, policy: Policy, trusted_root: Path | None) -> None:
+    def __init__(
+        self, policy: Policy, trusted_root: Path | None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._policy = policy
         self._path = trusted_root
+        self._clock = clock
         self._lock = threading.Lock()
         self._loaded: tuple[tuple[int, int, int], Trust] | None = None
 
     @property
     def fingerprint(self) -> str:
         trust = self._trust()
-        root = "" if trust is None else trust.sha256
+        root = "" if trust is None else trust.identity
         return hashlib.sha256(f"{self._policy.fingerprint}\0{root}".encode()).hexdigest()
 
     def blob(self, raw: bytes, data: bytes) -> Signed:
@@ -73,7 +77,7 @@ class SigstoreJudge:
                 ) from None
             state = (found.st_ino, found.st_size, found.st_mtime_ns)
             if self._loaded is None or self._loaded[0] != state:
-                self._loaded = (state, load_trust(self._path))
+                self._loaded = (state, load_trust(self._path, self._clock))
             return self._loaded[1]
 
 

@@ -17,15 +17,21 @@ from exporters.outcome import CouldNotCheck, Outcome, Refused, Verdict
 
 MOST = 1000  # kits that patterns may find
 
+Published = Callable[[Release], str | None]  # sha256 of the manifest that a channel offered for this version
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was found of one state of a file, and when. `checks` are names with outcomes."""
+    """What was found of one state of a file, and when. `checks` are names with outcomes.
+
+    `published` is what was asked about the release in the kit, and the answer: it may be another one later.
+    """
 
     state: State
     fingerprint: str
     at: float
     checks: tuple[tuple[str, Outcome], ...]
+    published: tuple[tuple[Release, str | None], ...] = ()
 
 
 class Kits:
@@ -40,7 +46,7 @@ class Kits:
         patterns: Iterable[str],
         *,
         judge: Judge,
-        published: Callable[[Release], str | None],
+        published: Published,
         limits: Limits,
         folders: Sequence[str],
         require: Sequence[str],
@@ -83,14 +89,23 @@ class Kits:
         before = self._looked.get(name)
         self._looked[name] = state
         known = self._judged.get(name)
-        same = known is not None and (known.state, known.fingerprint) == (state, fingerprint)
         # A clock that went back makes a verdict look young for ever: then it is made anew as well.
-        if known is not None and same and 0 <= now - known.at < self._again_after:
+        if (
+            known is not None
+            and (known.state, known.fingerprint) == (state, fingerprint)
+            and 0 <= now - known.at < self._again_after
+            and all(self._published(release) == said for release, said in known.published)
+        ):
             return known
-        checks = tuple(
-            self._checks(path, settled=before == state or now - state.modified / 1e9 >= self._settled)
-        )
-        judged = Judged(state, fingerprint, self._clock(), checks)
+        asked: list[tuple[Release, str | None]] = []
+
+        def published(release: Release) -> str | None:
+            asked.append((release, self._published(release)))
+            return asked[-1][1]
+
+        settled = before == state or now - state.modified / 1e9 >= self._settled
+        checks = tuple(self._checks(path, settled, published))
+        judged = Judged(state, fingerprint, self._clock(), checks, tuple(asked))
         if all(outcome.verdict is not Verdict.UNKNOWN for _, outcome in checks):
             self._judged[name] = judged
         return judged
@@ -98,7 +113,7 @@ class Kits:
     def close(self) -> None:
         self._stop.set()
 
-    def _checks(self, path: Path, settled: bool) -> Iterable[tuple[str, Outcome]]:
+    def _checks(self, path: Path, settled: bool, published: Published) -> Iterable[tuple[str, Outcome]]:
         ends = self._monotonic() + self._timeout
 
         def tick() -> None:
@@ -115,7 +130,7 @@ class Kits:
                 folders=self._folders,
                 require=self._require,
                 judge=self._judge,
-                published=self._published,
+                published=published,
                 tick=tick,
             )
         except Refused as refused:

@@ -47,7 +47,7 @@ class Releases:
         """Raises HistoryError when the state file cannot be used."""
         self._config, self._instruments, self._fetcher, self._clock = config, instruments, fetcher, clock
         self._registry = registry
-        self._judges = judges or (lambda policy: SigstoreJudge(policy, config.trusted_root))
+        self._judges = judges or (lambda policy: SigstoreJudge(policy, config.trusted_root, clock))
         self._sources = Sources(fetcher, registry)
         self._references = References(
             registry, self._sources, charts=config.charts or "", compose=config.compose or ""

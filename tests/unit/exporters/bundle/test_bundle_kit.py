@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 
 from exporters import metrics as m
 from exporters.bundle import kit, kits
+from exporters.bundle.judge import SigstoreJudge
+from exporters.sigstore import Policy
 from tests.release_kit import Release, digest_of, encoded, pack, sealed, tarred
 from tests.release_world import NOW, World, said
-from tests.trustkit.kit import CYCLONEDX, raw, statement
+from tests.trustkit.kit import CYCLONEDX, IDENTITY, ISSUER, raw, statement
 
 KIT = "stellaops-kit-2.4.1-stable.tar.zst"
 OLD = 1_700_000_000  # a modification time long ago
@@ -313,6 +316,32 @@ def test_a_changed_policy_judges_a_kit_anew(world: World) -> None:
     other.trust.write_root(world.folder / "root.json")
     assert said(subject.check(KIT))["signatures"][0] == "failed"
     assert valid(world) == 0
+
+
+def test_a_manifest_that_is_published_later_judges_a_kit_anew(world: World) -> None:
+    """The kit was read first, and the channel offers another manifest of its version."""
+    release = world.release()
+    write(world, release.members())
+    subject = world.subject(kits={"paths": ["*.tar.zst"]})
+    assert said(subject.check(KIT))["manifest"] == ("verified", "")
+    release.seal(release.text().replace("charts:", "x-note: other\ncharts:"))
+    world.log_again(release)
+    world.publish(release)
+    subject.check("stable")
+    assert said(subject.check(KIT))["manifest"] == ("failed", "digest_mismatch")
+    assert valid(world) == 0
+
+
+def test_a_verdict_ends_with_a_key_of_the_root(world: World) -> None:
+    """A signature without a proven time counts as made now, so it may not outlive the log's key in a cache."""
+    world.trust.rekor2.end = datetime.fromtimestamp(NOW + 3600, UTC)
+    root = world.trust.write_root(world.folder / "root.json")
+    judge = SigstoreJudge(Policy(identity=IDENTITY, issuer=ISSUER), root, lambda: world.now)
+    before = judge.fingerprint
+    world.now += 60
+    assert judge.fingerprint == before
+    world.now += 3600
+    assert judge.fingerprint != before
 
 
 def test_kits_come_and_go(world: World) -> None:
