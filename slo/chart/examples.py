@@ -23,6 +23,7 @@ def files(content: Content) -> dict[str, str]:
     if content.exporters:
         made["exporters"] = _exporters(content)
         made["pods"] = _exporters(content) | {"monitors": {"kind": "PodMonitor"}}
+        made["tls"] = _mutual(content)
     for mode in content.variants:
         made[mode] = {"storage": {"mode": mode}, "channel": "stable"}
     return {name: HEADER + dumped(values) for name, values in made.items()}
@@ -94,6 +95,28 @@ def _exporters(content: Content) -> dict[str, Any]:
             **chosen,
         },
     }
+
+
+def _mutual(content: Content) -> dict[str, Any]:
+    """Scraped over TLS, by who shows a certificate only. The kubelet has none."""
+    web = {"web_config": "/etc/slo-exporter/secrets/web/web.yaml"}
+    secret = {"name": "prometheus-client", "key": "tls.key"}
+    chosen: dict[str, Any] = {
+        name: {
+            "enabled": True,
+            "config": CONFIGS[name] | web,
+            "secretFiles": {"web": "exporter-web-config", "registry": "registry-credentials"},
+        }
+        for name in content.exporters
+    }
+    tls = {
+        "ca": {"secret": secret | {"key": "ca.crt"}},
+        "cert": {"secret": secret | {"key": "tls.crt"}},
+        "keySecret": secret,
+        "serverName": "slo-exporter",
+    }
+    shared = {"image": {"digest": _DIGEST}, "scheme": "https", "probes": "tcp"}
+    return {"monitors": {"tlsConfig": tls}, "exporters": shared | chosen}
 
 
 _ROOT = "/etc/slo-exporter/trust/trusted_root.json"

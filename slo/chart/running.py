@@ -128,6 +128,12 @@ def _image() -> dict[str, Node]:
             },
         ),
         "scheme": text("https where config.web_config serves TLS: how kubelet and Prometheus ask.", "http", one_of=("http", "https")),
+        "probes": text(
+            "How the kubelet probes: http asks /-/healthy and /-/ready, by exporters.scheme; tcp only opens a "
+            "connection, which is what is left where the web configuration has client_auth_type: "
+            "RequireAndVerifyClientCert, since a kubelet has no certificate to show.",
+            "http", one_of=("http", "tcp"),
+        ),
     }  # fmt: skip
 
 

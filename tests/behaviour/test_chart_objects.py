@@ -13,7 +13,7 @@ import pytest
 import yaml
 from helm import HELMS, Object, of_kind
 
-CASES = ("default", "plain", "operator", "overrides", "exporters", "pods", "s3")
+CASES = ("default", "plain", "operator", "overrides", "exporters", "pods", "tls", "s3")
 CUSTOM = ("monitoring.coreos.com", "grafana.integreatly.org")
 NAME_LIMIT, ANNOTATION_LIMIT, CONFIG_MAP_LIMIT = 63, 262144, 1 << 20
 
@@ -185,6 +185,38 @@ def test_exporters_run_restricted(rendered: dict[str, list[Object]]) -> None:
             assert container["readinessProbe"]["httpGet"]["path"] == "/-/ready"
         kinds = {k for v in pod["volumes"] for k in v if k != "name"}
         assert kinds <= {"configMap", "secret", "emptyDir", "persistentVolumeClaim"}
+
+
+def probes(found: list[Object]) -> list[Any]:
+    """How the kubelet asks each container, without its times."""
+    kinds = ("livenessProbe", "readinessProbe")
+    containers = [c for pod in pods(found).values() for c in pod["containers"]]
+    return [
+        {k: v for k, v in c[kind].items() if not k.endswith("Seconds")} for c in containers for kind in kinds
+    ]
+
+
+@pytest.mark.parametrize("name", HELMS)
+@pytest.mark.parametrize(("scheme", "asked"), [("http", "HTTP"), ("https", "HTTPS")])
+def test_the_kubelet_asks_as_the_server_speaks(name: str, scheme: str, asked: str, stella: Path) -> None:
+    """In capitals, as Kubernetes wants it; Prometheus too asks over TLS."""
+    found = helm.objects(name, stella, stella / "ci" / "tls-values.yaml",
+                         settings={"exporters.scheme": scheme, "exporters.probes": "http"})  # fmt: skip
+    paths = ("/-/healthy", "/-/ready")
+    assert probes(found) == [{"httpGet": {"path": p, "port": "http", "scheme": asked}} for p in paths] * 3
+    scrapes = [
+        e.get("scheme", "http")
+        for o in of_kind(found, "ServiceMonitor").values()
+        for e in o["spec"]["endpoints"]
+    ]
+    assert scrapes == [scheme] * 3
+
+
+@pytest.mark.parametrize("name", HELMS)
+def test_where_clients_need_a_certificate_the_kubelet_only_knocks(name: str, stella: Path) -> None:
+    """It has none to show, so every httpGet would fail and the pod be restarted for ever."""
+    found = helm.objects(name, stella, stella / "ci" / "tls-values.yaml")
+    assert probes(found) == [{"tcpSocket": {"port": "http"}}] * 6
 
 
 def test_what_is_off_leaves_nothing_behind(stella: Path) -> None:

@@ -47,6 +47,7 @@ def refused(name: str, chart: Path, tmp_path: Path, content: Mapping[str, Any]) 
         ("storage.mode", {"storage": {"mode": "minio"}}),
         ("alertmanager.receivers.page-nobody", {"alertmanager": {"receivers": {"page-nobody": {}}}}),
         ("exporters.image.digest", {"exporters": {"image": {"digest": "sha256:abc"}}}),
+        ("exporters.probes", {"exporters": {"probes": "tcpSocket"}}),
         ("exporters.rekor.enable", {"exporters": {"rekor": {"enable": True}}}),
         ("exporters.cosign.env.TOKEN.value", {"exporters": {"cosign": {"env": {"TOKEN": {"secret": "a", "key": "b", "value": "c"}}}}}),
         ("monitors.interval", {"monitors": {"interval": "often"}}),
@@ -68,6 +69,8 @@ def test_a_mistake_is_refused_with_its_place(
     ("said", "content"),
     [
         ("exporters.rekor.config is empty", {"exporters": {"image": {"tag": "a"}, "rekor": {"enabled": True}}}),
+        ("exporters.scheme is https, and exporters.rekor.config has no web_config: mount a web configuration",
+         {"exporters": {"image": {"tag": "a"}, "scheme": "https", "rekor": {"enabled": True, "config": {"logs": []}}}}),
         ("blackbox.prober.url is empty", {"blackbox": {"targets": {"authority": "https://a.example.org"}}}),
         ("alertmanager.receivers.page-identity.pagerduty_configs[0].routing_key is a secret",
          {"alertmanager": {"receivers": {"page-identity": {"pagerduty_configs": [{"routing_key": "abc"}]}}}}),
@@ -206,6 +209,9 @@ def test_the_notes_name_the_three_traps(name: str, stella: Path, tmp_path: Path)
     assert "Exporters that are off: cosign, rekor, bundle." in plain
     operator = notes("--values", stella / "ci" / "operator-values.yaml")
     assert "alertmanagerConfigMatcherStrategy: {type: None}" in operator
+    tls = ("--values", stella / "ci" / "tls-values.yaml")
+    assert "--set exporters.probes=tcp" not in notes(*tls)
+    assert "--set exporters.probes=tcp" in notes(*tls, "--set", "exporters.probes=http")
     tagged = notes("--values", stella / "ci" / "exporters-values.yaml", "--set", "exporters.image.digest=",
                    "--set", "exporters.image.tag=edge")  # fmt: skip
     assert "WARNING: the exporters' image is pulled by the tag edge" in tagged

@@ -424,6 +424,26 @@ def test_mutual_tls_asks_for_a_certificate_of_its_ca_and_name(tmp_path: Path) ->
                     running.get(path, verify=trusting(authority, stranger))
 
 
+def test_where_a_certificate_is_required_who_only_knocks_is_let_in(tmp_path: Path) -> None:
+    """As a kubelet's tcpSocket probe does; its httpGet over TLS, which checks and shows no certificate, is not."""
+    authority = Authority(tmp_path / "ca")
+    certificate, key = authority.issue("server")
+    tls = {
+        "cert_file": str(certificate),
+        "key_file": str(key),
+        "client_auth_type": "RequireAndVerifyClientCert",
+        "client_ca_file": str(authority.file),
+    }
+    with serving(web=web(tmp_path, tls_server_config=tls)) as running:
+        running.scheme = "https"
+        for _ in range(3):
+            running.connect().close()
+        with pytest.raises(httpx.TransportError):
+            running.get("/-/healthy", verify=False)
+        good = trusting(authority, authority.issue("prometheus"))
+        assert running.get("/-/healthy", verify=good).status_code == 200
+
+
 def test_a_client_that_does_not_shake_hands_holds_up_nobody(tmp_path: Path) -> None:
     """It waits in a thread of its own, and not for long."""
     authority = Authority(tmp_path / "ca")

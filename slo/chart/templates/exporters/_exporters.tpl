@@ -22,7 +22,23 @@
 {{- if not $config -}}
 {{- fail (printf "exporters.%s.config is empty: say what the exporter is to check, or name a ConfigMap in exporters.%s.existingConfigMap" .name .name) -}}
 {{- end -}}
+{{- if and (eq .root.Values.exporters.scheme "https") (not $config.web_config) -}}
+{{- fail (printf "exporters.scheme is https, and exporters.%s.config has no web_config: mount a web configuration with tls_server_config (secretFiles) and name its path there, or set exporters.scheme to http" .name) -}}
+{{- end -}}
 {{- $owned := dict "listen" ":9464" -}}
 {{- with .settings.persistence -}}{{- $_ := set $owned "state" $.state -}}{{- end -}}
 {{- toYaml (mergeOverwrite (deepCopy $config) $owned) -}}
+{{- end -}}
+
+{{/* shared, path: how the kubelet asks. Where the server wants a client certificate it can only knock. */}}
+{{- define "CHART.probe" -}}
+{{- if eq .shared.probes "tcp" -}}
+tcpSocket:
+  port: http
+{{- else -}}
+httpGet:
+  path: {{ .path }}
+  port: http
+  scheme: {{ upper .shared.scheme }}
+{{- end -}}
 {{- end -}}
