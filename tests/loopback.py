@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,21 @@ class Loopback(ThreadingHTTPServer):
         """A client that goes away is expected."""
 
 
+@contextmanager
+def kept_logging() -> Iterator[None]:
+    """A service sets up logging for its process; here it is one of many."""
+    root, ours = logging.getLogger(), logging.getLogger("exporters")
+    before = (root.handlers[:], root.level, ours.level)
+    try:
+        yield
+    finally:
+        root.handlers[:] = before[0]
+        root.setLevel(before[1])
+        ours.setLevel(before[2])
+
+
 class Running:
-    """An exporter as the command builds it, cycle by cycle, with a clock of its own."""
+    """An exporter as the command builds it, cycle by cycle, with a clock of its own. Within `kept_logging`."""
 
     def __init__(self, word: str, folder: Path, config: Mapping[str, Any], now: float) -> None:
         path = folder / f"{word}.yaml"

@@ -20,7 +20,18 @@ import httpx
 import logkit
 import pytest
 import zstandard
-from loopback import Answer, Loopback, Misbehaviour, Running, endless, gigabyte, series, slow_drip, truncated
+from loopback import (
+    Answer,
+    Loopback,
+    Misbehaviour,
+    Running,
+    endless,
+    gigabyte,
+    kept_logging,
+    series,
+    slow_drip,
+    truncated,
+)
 
 from exporters import metrics as m
 from tests.release_kit import Release
@@ -58,7 +69,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    with Loopback() as here, Loopback() as elsewhere:
+    with kept_logging(), Loopback() as here, Loopback() as elsewhere:
         yield Site(tmp_path, here, elsewhere)
 
 
