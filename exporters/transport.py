@@ -59,11 +59,14 @@ class _Bounded(io.RawIOBase):
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: Deadline) -> None:
         self._raw, self._sock, self._deadline = raw, sock, deadline
+        self.ended = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if self.ended:
+            return 0
         self._sock.settimeout(self._deadline.left())
         return self._raw.readinto(buffer)
 
@@ -72,10 +75,31 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
+class _Buffer(io.BufferedReader):
+    """Closed, it knows whether the server had sent more than the answer."""
+
+    over = False
+
+    def __init__(self, source: _Bounded) -> None:
+        super().__init__(source, PIECE)
+        self._source = source
+
+    def close(self) -> None:
+        if not self.closed:
+            self._source.ended = True  # peek would wait for more
+            self.over = bool(self.peek())
+        super().close()
+
+
 class _Answer(http.client.HTTPResponse):
     def __init__(self, deadline: Deadline, sock: socket.socket, **how: Any) -> None:
         super().__init__(sock, **how)
-        self.fp = io.BufferedReader(_Bounded(self.fp.detach(), sock, deadline), PIECE)
+        self.fp = self.buffer = _Buffer(_Bounded(self.fp.detach(), sock, deadline))
+
+    @property
+    def at_rest(self) -> bool:
+        """Closed, and the connection is good for another exchange."""
+        return not self.will_close and not self.buffer.over
 
 
 class _Connection(http.client.HTTPConnection):
@@ -110,7 +134,7 @@ class _Connection(http.client.HTTPConnection):
         poll.register(self.sock, select.POLLIN)
         return not poll.poll(0)
 
-    def send_request(self, request: httpx.Request, body: bytes) -> http.client.HTTPResponse:
+    def send_request(self, request: httpx.Request, body: bytes) -> _Answer:
         self.putrequest(request.method, request.url.raw_path.decode("ascii"), True, True)
         for name, value in request.headers.raw:
             self.putheader(name, value)
@@ -118,7 +142,9 @@ class _Connection(http.client.HTTPConnection):
             self.connect()
         self.sock.settimeout(self._deadline.left())
         self.endheaders(body or None)
-        return self.getresponse()
+        answer = self.getresponse()
+        assert isinstance(answer, _Answer)
+        return answer
 
 
 def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:
@@ -196,9 +222,7 @@ def _framed(answer: http.client.HTTPResponse) -> None:
 class _Body(httpx.SyncByteStream):
     """What comes after the head. Read to its end, it leaves the connection for the next exchange."""
 
-    def __init__(
-        self, answer: http.client.HTTPResponse, connection: _Connection, keep: Callable[[_Connection], None]
-    ) -> None:
+    def __init__(self, answer: _Answer, connection: _Connection, keep: Callable[[_Connection], None]) -> None:
         self._answer, self._connection, self._keep = answer, connection, keep
         self._ended = answer.length == 0  # also after a HEAD
 
@@ -213,7 +237,7 @@ class _Body(httpx.SyncByteStream):
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._answer.close()
-        if self._ended and not self._answer.will_close:
+        if self._ended and self._answer.at_rest:
             self._keep(self._connection)
         else:
             self._connection.close()

@@ -27,6 +27,7 @@ class Raw:
     behave: Behaviour
     context: ssl.SSLContext | None = None
     heads: list[str] = field(default_factory=list)
+    connections: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -42,6 +43,7 @@ class Raw:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self.connections += 1
             threading.Thread(target=self._one, args=(connection,), daemon=True).start()
 
     def _one(self, connection: socket.socket) -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,60 @@ def test_a_head_request_ignores_the_length_it_is_told() -> None:
     with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000000\r\n\r\n") as server:
         found = fetcher().request("HEAD", server.url)
     assert (found.status, found.body) == (200, b"")
+
+
+# ---- kept connections ------------------------------------------------------------------------
+
+
+def test_a_connection_serves_one_exchange_after_another() -> None:
+    """Bodies with a length, in chunks, and none."""
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyes\r\n0\r\n\r\n"
+    whole, bare = answer(200, b"yes"), b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+    said = [whole, chunked, bare, answer(404), whole]
+    with serving(lambda connection, number: connection.sendall(said[number - 1])) as server:
+        client = fetcher()
+        bodies = [client.request("HEAD" if one is bare else "GET", server.url).body for one in said]
+    assert bodies == [b"yes", b"yes", b"", b"", b"yes"]
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer(200, b"yes", Connection="close"),
+        b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nyes",
+        answer(200, b"yes") + answer(200, b"an answer to the next question"),
+        answer(503, b"unread"),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot hex\r\n",
+    ],
+)
+def test_a_connection_that_is_not_at_rest_is_not_used_again(said: bytes) -> None:
+    """One that ends, brings what nobody asked for, or was not read to its end."""
+    answers = [said, answer(200, b"good")]
+    with serving(lambda connection, number: connection.sendall(answers[number - 1])) as server:
+        client = fetcher(attempts=1)
+        with suppress(CouldNotCheck):
+            client.get(server.url)
+        assert client.get(server.url).body == b"good"
+    assert server.connections == 2
+
+
+def test_a_kept_connection_that_ended_is_no_failure() -> None:
+    """Servers close what is idle: the next exchange opens another, and nothing is asked twice."""
+    closed = threading.Event()
+
+    def once(connection: socket.socket, number: int) -> None:
+        connection.sendall(answer(200, b"yes"))
+        connection.shutdown(socket.SHUT_RDWR)
+        closed.set()
+
+    with serving(once) as server:
+        client = fetcher(attempts=1)
+        for _ in range(2):
+            closed.clear()
+            assert client.get(server.url).body == b"yes"
+            assert closed.wait(5)
+    assert len(server.heads) == 2
 
 
 # ---- time ------------------------------------------------------------------------------------
@@ -191,6 +246,8 @@ def test_a_body_that_breaks_off_is_no_answer() -> None:
         b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot hex\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
         b"HTTP/1.1 99 Odd\r\n\r\n",
