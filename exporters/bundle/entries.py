@@ -12,6 +12,7 @@ from exporters.bundle.config import Log
 from exporters.bundle.judge import short
 from exporters.bundle.manifest import Component, Entry
 from exporters.bundle.references import Checked
+from exporters.bundle.referrers import Problem, referrers, worst
 from exporters.fetch import Fetcher
 from exporters.oci import Manifest, NotThere, Reference, Registry, Repository
 from exporters.outcome import CouldNotCheck, Outcome, Refused, Verdict
@@ -24,7 +25,6 @@ from exporters.sigstore.bundle import open_bundle
 
 KIND = "log_entry"
 LARGEST_BUNDLE = 8 << 20  # bytes
-MOST_REFERRERS = 64  # of one image that are opened
 MOST_KEPT = 10_000  # referrers whose content is remembered
 LEGACY = "dev.sigstore.cosign/bundle"
 
@@ -110,26 +110,19 @@ class Entries:
         What is attached is listed each time, as a signature may be replaced; only its content is remembered.
         """
         image, leaf = component.image, leaf_hash(body)
-        problem: CouldNotCheck | None = None  # what could not be looked at may be the one
-        listed = self._registry.referrers(image.repository, image.digest)
-        for descriptor in listed[:MOST_REFERRERS]:
+        problems: list[Problem] = []
+        for descriptor in referrers(self._registry, image.repository, image.digest, problems):
             try:
                 if self._carries(image, descriptor.digest, leaf):
                     return
             except NotThere as error:
                 detail = f"a referrer is listed and is not there: {error.detail}"
-                problem = problem or CouldNotCheck("bad_response", detail)
+                problems.append(CouldNotCheck("bad_response", detail))
             except CouldNotCheck as error:
-                problem = problem or error
-        if body in self._legacy(image):
-            return
-        if problem is None and len(listed) > MOST_REFERRERS:
-            said = f"{len(listed)} manifests refer to {short(image.digest)}; {MOST_REFERRERS} are opened"
-            problem = CouldNotCheck("too_large", said)
-        raise problem or Refused(
-            "subject_mismatch",
-            f"the log entry is there, but no signature of {short(image.digest)} in the registry carries it",
-        )
+                problems.append(error)
+        if body not in self._legacy(image):
+            said = f"the log entry is there, but no signature of {short(image.digest)} in the registry carries it"
+            raise worst(problems, Refused("subject_mismatch", said))
 
     def _carries(self, image: Reference, referrer: str, leaf: bytes) -> bool:
         """Does a bundle in this referrer, about this image, hold the entry? Raises NotThere when it is gone."""

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from exporters.bundle import consistency, document, manifest
 from exporters.bundle.config import Channel
 from exporters.bundle.history import Seen
-from exporters.bundle.judge import Judge
+from exporters.bundle.judge import Judge, kind_of
 from exporters.bundle.manifest import Release
+from exporters.bundle.referrers import Problem, referrers, worst
 from exporters.bundle.source import OCI, Fetched, Sources
 from exporters.oci import NotThere, Reference, Registry
 from exporters.outcome import CouldNotCheck, Outcome, Refused, Verdict
+from exporters.sigstore import Signed
 from exporters.sigstore.bundle import open_bundle
 
 LARGEST_BUNDLE = 1 << 20  # bytes of a signature's bundle, and of a list of checksums
-MOST_REFERRERS = 64
 # Checks that fail while a publisher is between two uploads, or a cache has not heard of the last one.
 TORN = ("manifest", "checksum", "signature", "succession")
 _SUM = re.compile(r"\\?([0-9a-f]{64})(?: [ *](.+))?")
@@ -134,43 +135,41 @@ def _signature(channel: Channel, fetched: Fetched, sources: Sources, registry: R
     if channel.bundle is None and channel.manifest.startswith(OCI):
         return _by_referrer(fetched, registry, judge)
     where = channel.bundle or f"{channel.manifest}.sigstore.json"
-    signed = judge.blob(_read(sources, where, "no_signature", "its signature"), fetched.data)
-    return "" if signed.signed_at is None else f"signed {signed.signed_at:%Y-%m-%d %H:%M} UTC"
+    return _when(judge.blob(_read(sources, where, "no_signature", "its signature"), fetched.data))
 
 
 def _by_referrer(fetched: Fetched, registry: Registry, judge: Judge) -> str:
     """As cosign: each referrer is tried, one that verifies is enough. It signs the artifact, which names the bytes."""
     assert fetched.manifest is not None
     assert fetched.repository is not None
-    first: Refused | CouldNotCheck | None = None
-    listed = registry.referrers(fetched.repository, fetched.manifest.digest)
-    if len(listed) > MOST_REFERRERS:
-        first = CouldNotCheck(
-            "too_large", f"{len(listed)} manifests refer to it; {MOST_REFERRERS} are opened"
-        )
-    for descriptor in listed[:MOST_REFERRERS]:
+    problems: list[Problem] = []
+    for descriptor in referrers(registry, fetched.repository, fetched.manifest.digest, problems):
         try:
             holder = registry.manifest(Reference(fetched.repository, digest=descriptor.digest))
             for layer in holder.descriptors("layers"):
-                if "sigstore.bundle" not in layer.media_type:
-                    continue
-                raw = registry.blob(fetched.repository, layer.digest, LARGEST_BUNDLE)
-                opened = open_bundle(raw)
-                if opened.statement is None:
-                    signed = judge.blob(raw, fetched.data)
-                else:
-                    signed = judge.statement(opened, fetched.manifest.digest)
-                return "" if signed.signed_at is None else f"signed {signed.signed_at:%Y-%m-%d %H:%M} UTC"
+                if "sigstore.bundle" in layer.media_type:
+                    raw = registry.blob(fetched.repository, layer.digest, LARGEST_BUNDLE)
+                    return _when(_signing(raw, fetched.data, fetched.manifest.digest, judge))
         except NotThere as error:
-            first = first or CouldNotCheck(
-                "bad_response", f"a referrer is announced and not there: {error.detail}"
-            )
-        except CouldNotCheck as error:
-            # What could not be read might have been the good one.
-            first = error if not isinstance(first, CouldNotCheck) else first
-        except Refused as error:
-            first = first or error
-    raise first or Refused("no_signature", "nothing in the registry signs the manifest")
+            detail = f"a referrer is announced and not there: {error.detail}"
+            problems.append(CouldNotCheck("bad_response", detail))
+        except (CouldNotCheck, Refused) as error:
+            problems.append(error)
+    raise worst(problems, Refused("no_signature", "nothing in the registry signs the manifest"))
+
+
+def _signing(raw: bytes, data: bytes, digest: str, judge: Judge) -> Signed:
+    """A signature of the file, or of the artifact that holds it. An attestation about it is none."""
+    opened = open_bundle(raw)
+    if opened.statement is None:
+        return judge.blob(raw, data)
+    if kind_of(opened.statement.predicate_type) != "signature":
+        raise Refused("no_signature", f"a {opened.statement.predicate_type} is attached, and no signature")
+    return judge.statement(opened, digest)
+
+
+def _when(signed: Signed) -> str:
+    return "" if signed.signed_at is None else f"signed {signed.signed_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _read(sources: Sources, location: str, reason: str, what: str) -> bytes:

@@ -18,11 +18,12 @@ from exporters.bundle.config import Config
 from exporters.config import ConfigError, validate
 from exporters.fetch import Fetcher
 from exporters.subject import Finding
-from tests.release_kit import ReleaseKit, digest_of, sealed
+from tests.release_kit import ReleaseKit, Repo, digest_of, sealed
 from tests.release_world import NOW, World, said
-from tests.trustkit.kit import raw, statement
+from tests.trustkit.kit import SLSA, raw, statement
 
 DAY = 86_400.0
+MIRRORED = {"hosts": {"registry.example.org": {"mirrors": [{"location": "mirror.example.org"}]}}}
 
 
 @pytest.fixture
@@ -422,6 +423,34 @@ def test_a_referrer_that_signs_something_else_does_not_sign_the_manifest(world: 
     world.serve(release)
     channels = [{"name": "stable", "manifest": "oci://registry.example.org/releases/stable:latest"}]
     assert check(world, channels=channels)["signature"] == ("failed", "subject_mismatch")
+
+
+def test_an_attestation_of_a_manifest_does_not_sign_it(world: World) -> None:
+    """Its provenance is by the same workflow, before anyone has released it."""
+    release = world.release()
+    repo = release.repo("releases/stable")
+    artifact = repo.artifact("release.yaml", release.manifest, "latest")
+    repo.attach(artifact, raw(world.trust.attest(statement(artifact["digest"], SLSA))))
+    world.serve(release)
+    channels = [{"name": "stable", "manifest": "oci://registry.example.org/releases/stable:latest"}]
+    assert check(world, channels=channels)["signature"] == ("failed", "no_signature")
+    assert valid(world) == 0
+    repo.attach(artifact, raw(world.trust.attest(statement(artifact["digest"]))))
+    assert check(world, channels=channels)["signature"] == ("verified", "")
+
+
+def test_a_mirror_with_a_part_of_the_referrers_does_not_hide_the_signature(world: World) -> None:
+    """Before a manifest is called unsigned, every source is asked."""
+    release = world.release()
+    repo = release.repo("releases/stable")
+    artifact = repo.artifact("release.yaml", release.manifest, "latest")
+    copy = Repo(repo.manifests, repo.blobs, repo.tags)
+    copy.attach(artifact, raw(world.trust.attest(statement(artifact["digest"], SLSA))))
+    world.repos["mirror.example.org/releases/stable"] = copy
+    repo.attach(artifact, raw(world.trust.attest(statement(artifact["digest"]))))
+    world.serve(release)
+    channels = [{"name": "stable", "manifest": "oci://registry.example.org/releases/stable:latest"}]
+    assert check(world, channels=channels, registries=MIRRORED)["signature"] == ("verified", "")
 
 
 def public(world: World) -> bytes:

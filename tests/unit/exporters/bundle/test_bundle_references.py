@@ -368,6 +368,17 @@ def test_a_referrer_that_cannot_be_read_hides_no_signature_behind_it(world: Worl
     assert said(world.subject().check("stable"))["signer log_entry"] == ("verified", "")
 
 
+def test_a_mirror_with_a_part_of_the_referrers_hides_no_entry(world: World) -> None:
+    """It copied the SBOM and not the signature: before an entry is called another image's, every source is asked."""
+    release = world.release()
+    world.publish(release)
+    repo, image = release.repo("stellaops/signer"), release.image("signer")
+    kept = {image.digest: [image.referrers["sbom"]]}
+    world.repos["mirror.example.org/stellaops/signer"] = Repo(repo.manifests, repo.blobs, repo.tags, kept)
+    registries = {"hosts": {"registry.example.org": {"mirrors": [{"location": "mirror.example.org"}]}}}
+    assert said(world.subject(registries=registries).check("stable"))["signer log_entry"] == ("verified", "")
+
+
 def test_a_flood_of_referrers_gives_no_verdict(world: World) -> None:
     """Whoever may push can hide the signature behind others; that is no proof that there is none."""
     release = world.release()
