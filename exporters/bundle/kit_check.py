@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from exporters.bundle import attached, consistency, document, layout, manifest
@@ -14,18 +15,21 @@ from exporters.sigstore.bundle import open_bundle
 
 FOLDERS = ("images", "sboms", "attest", "charts", "compose", "plugins", "policy", "manifest")
 Problem = Refused | CouldNotCheck
+_NAME = re.compile(r"stellaops-kit-(.+)\.tar\.zst")  # VERSION-CHANNEL, in lower case
 
 
 def check(
     contents: Contents,
     *,
+    name: str,
     folders: Sequence[str],
     require: Sequence[str],
     judge: Judge,
     published: Callable[[Release], str | None],
     tick: Tick,
 ) -> Iterator[tuple[str, Outcome]]:
-    """Each check with its outcome. `published` is the sha256 of the manifest that a channel served for this version.
+    """Each check with its outcome. `name` is the file's, and `published` the sha256 of the manifest that a channel
+    served for this version.
 
     The contents come from trust in nobody: an image is judged by the digest in the kit's own signed manifest.
     """
@@ -35,7 +39,7 @@ def check(
     except Refused as refused:
         yield "manifest", refused.outcome
         return
-    yield "manifest", _agrees(release, contents, published)
+    yield "manifest", _agrees(release, contents, name, published)
     yield "manifest signature", _signed(contents, judge)
     found = layout.examine(contents)
     yield "digests", concluded(found.problems, f"{len(found.manifests)} manifests and all that they refer to")
@@ -71,9 +75,16 @@ def _manifest(contents: Contents) -> Release:
     return manifest.parse(document.read(contents.kept[MANIFEST], MANIFEST), MANIFEST)
 
 
-def _agrees(release: Release, contents: Contents, published: Callable[[Release], str | None]) -> Outcome:
+def _agrees(
+    release: Release, contents: Contents, name: str, published: Callable[[Release], str | None]
+) -> Outcome:
     problems: list[Problem] = []
-    for judge in (consistency.checksum, consistency.calendar, lambda r: consistency.channel(r, r.channel)):
+    for judge in (
+        consistency.checksum,
+        consistency.calendar,
+        lambda r: consistency.channel(r, r.channel),
+        lambda r: _is_called(r, name),
+    ):
         try:
             judge(release)
         except Refused as refused:
@@ -88,6 +99,16 @@ def _agrees(release: Release, contents: Contents, published: Callable[[Release],
         )
     same = ", the same as on its channel" if known == own else ""
     return concluded(problems, f"version {release.version} of {release.channel or 'no channel'}{same}")
+
+
+def _is_called(release: Release, name: str) -> None:
+    """Raises Refused when a kit that is named as §3.3 says holds another release: an old one, well signed, perhaps."""
+    called = _NAME.fullmatch(name.casefold())
+    versions = {release.version.core, release.seen_as, str(release.version)}
+    held = {f"{version}-{release.channel}".casefold() for version in versions}
+    if called is not None and release.channel and called[1] not in held:
+        said = f"it is called {name}, and holds version {release.version} of channel {release.channel}"
+        raise Refused("channel", said)
 
 
 def _signed(contents: Contents, judge: Judge) -> Outcome:

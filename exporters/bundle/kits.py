@@ -127,6 +127,7 @@ class Kits:
             yield "archive", Outcome(Verdict.VERIFIED, "", f"{len(contents.files)} files")
             yield from kit_check.check(
                 contents,
+                name=path.name,
                 folders=self._folders,
                 require=self._require,
                 judge=self._judge,

@@ -256,6 +256,26 @@ def test_the_manifest_in_the_kit_must_be_the_one_of_the_channel(world: World) ->
     assert said(subject.check(KIT))["manifest"] == ("failed", "digest_mismatch")
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("stellaops-kit-2.4.1-edge.tar.zst", ("verified", "")),
+        ("stellaops-kit-2.4.1-edge-EDGE.tar.zst", ("verified", "")),
+        ("kit.tar.zst", ("verified", "")),
+        ("stellaops-kit-2.5.0-edge.tar.zst", ("failed", "channel")),
+        ("stellaops-kit-2.4.1-stable.tar.zst", ("failed", "channel")),
+    ],
+)
+def test_a_kit_holds_the_release_that_it_is_called(world: World, name: str, said: tuple[str, str]) -> None:
+    """An old kit under a new name is as well signed as it ever was. Other names say nothing."""
+    release = world.release(version="2.4.1-edge", channel="edge")
+    path = release.write_kit(world.folder / name)
+    os.utime(path, (OLD, OLD))
+    found = {f.check: f.outcome for f in world.subject(kits={"paths": ["*.tar.zst"]}).check(name)}
+    assert (str(found["manifest"].verdict), found["manifest"].reason) == said
+    assert world.value(m.KIT_VALID, kit=name) == (said[0] == "verified")
+
+
 # ---- when it is read ------------------------------------------------------------------------------------
 
 
