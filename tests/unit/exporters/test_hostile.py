@@ -38,7 +38,7 @@ from tests.release_kit import Release
 from tests.release_world import NOW, TILES, World, pem
 from tests.trustkit.exporter import LABELS, sign_all
 from tests.trustkit.images import Attached, digest_of, push_image
-from tests.trustkit.kit import IDENTITY, ISSUER, SIGNED, TrustKit, raw, statement
+from tests.trustkit.kit import CYCLONEDX, IDENTITY, ISSUER, SIGN, SIGNED, TrustKit, raw, statement
 from tests.trustkit.registry import Memory
 
 DEEP = b'{"a":' * 100_000
@@ -253,6 +253,33 @@ def test_a_hostile_registry_moves_no_verdict_on_an_image(site: Site, fault: Faul
     assert_exported(world.exporter, world.unknown(reason))
     assert site.elsewhere.asked == []
     assert len(site.here.asked) < 250
+
+
+def test_an_annotation_says_nothing(site: Site) -> None:
+    """Nobody signed it: what an SBOM's referrer calls a signature is none."""
+    world = Signed(site)
+    world.replace(site.trust.attest(statement(world.on.image, CYCLONEDX)))
+    listed = world.registry.attached(world.on.name, world.on.image)
+    for one in listed:
+        one["annotations"] = {
+            "dev.sigstore.bundle.content": "dsse-envelope",
+            "dev.sigstore.bundle.predicateType": SIGN,
+        }
+    site.faulty("/v2/stellaops/scanner/referrers/", lambda _: httpx.Response(200, json={"manifests": listed}))
+    world.exporter.now += LATER
+    world.exporter.cycle()
+    assert_exported(world.exporter, world.failed("no_signature"))
+
+
+def test_a_tag_that_answers_does_not_make_an_image_be_there(site: Site) -> None:
+    """By its digest it is gone, with what referred to it, as garbage collection leaves it."""
+    world = Signed(site)
+    image = world.registry.manifests[world.on.name, world.on.image]
+    world.registry.manifests.clear()
+    world.registry.manifests[world.on.name, "2.4.1"] = image
+    world.exporter.now += LATER
+    world.exporter.cycle()
+    assert_exported(world.exporter, world.failed("no_signature"))
 
 
 # ---- rekor ----------------------------------------------------------------------------------------
