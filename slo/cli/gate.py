@@ -30,9 +30,10 @@ from slo.cli.options import (
 from slo.errors import DefinitionError
 from slo.gate import outputs
 from slo.gate.evaluate import judge
+from slo.gate.look import Look, Rollout
 from slo.gate.policy import default_text, load_policy
 from slo.gate.verdict import Outcome, Result, Verdict
-from slo.gate.watch import Look, Rollout, duration
+from slo.gate.watch import SHORTEST, duration
 from slo.gate.watch import watch as watch_rollout
 from slo.model import Stack
 from slo.prometheus import Prometheus
@@ -138,7 +139,7 @@ def gate(
 
     Exit codes: 0 promote (go on), 1 do not (abort), 3 cannot tell: something could not be checked; 2 usage error.
     """
-    stack, config, client = asking(definitions, metrics, prometheus, http_config, tenant)
+    stack, _, client = asking(definitions, metrics, prometheus, http_config, tenant)
     subjects: tuple[tuple[str, str], ...] = ()
     with client:
         if watch is not None:
@@ -146,10 +147,7 @@ def gate(
                 raise DefinitionError(
                     "--watch judges a rollout: leave out what is about a promotion, such as --release"
                 )
-            timing = config.timing
-            rollout = Rollout(
-                component, duration(watch, 300), duration(every, 5), timing.base, timing.interval
-            )
+            rollout = Rollout(component, duration(watch, SHORTEST), duration(every, 5))
             verdict = watched_verdict(client, stack, rollout)
         else:
             if release is None or not source or not target:

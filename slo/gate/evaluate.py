@@ -58,7 +58,7 @@ def judge(
             *(_pages(stack, alerts, rows, at) if transition.pages else ()),
             *_checks(prometheus, checks, at),
         ]
-        results = [*_server(prometheus, policy), *_doubted(results, prometheus.warnings)]
+        results = [*_server(prometheus, policy), *doubted(results, prometheus.warnings)]
     except QueryError as error:
         results = [_cannot_ask(str(error))]
     chosen = [r for r in (*results, *extra) if _wanted(r, transition)]
@@ -100,7 +100,7 @@ def _server(prometheus: Prometheus, policy: Policy) -> Iterator[Result]:
         )  # fmt: skip
 
 
-def _doubted(results: Sequence[Result], warnings: Sequence[str]) -> list[Result]:
+def doubted(results: Sequence[Result], warnings: Sequence[str]) -> list[Result]:
     """An answer with warnings may be partial: what it shows as bad is bad, what it shows as good is not sure."""
     if not warnings:
         return list(results)

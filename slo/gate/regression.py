@@ -11,7 +11,7 @@ ALPHA = 0.01  # the chance of a false abort in a whole watch, all SLOs and all l
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Bad events of total events over a stretch of time; for a time-based SLO both are seconds."""
+    """Bad events of total events over a stretch of time; for a time-based SLO both are slices of it."""
 
     bad: Decimal
     total: Decimal
@@ -65,3 +65,11 @@ def regressed(before: Counts, now: Counts, budget: Decimal, level: float) -> boo
     """
     ratio = now.ratio
     return ratio is not None and ratio > budget and p_value(before, now) < level
+
+
+def telling(before: Counts, now: Counts, level: float) -> bool:
+    """Whether so many events could have told: had every one of now failed and none before, that would be significant.
+
+    Where it would not, that no regression was found says nothing.
+    """
+    return p_value(Counts(Decimal(0), before.total), Counts(now.total, now.total)) < level

@@ -2,59 +2,35 @@
 
 At each look the events since the rollout began are compared with those of the baseline before it, SLO by SLO, by the
 test of `slo.gate.regression`. The rollout is aborted when one SLO is significantly worse and burns its budget faster
-than it may, or when an alert pages that did not when it began.
+than it may, or when an alert pages that did not when it began. It may go on when all was seen to the end.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from slo import names, promql, status
-from slo.errors import DefinitionError, QueryError
-from slo.gate.regression import Counts, bound, p_value, regressed
+from slo import status
+from slo.errors import DefinitionError
+from slo.gate.evaluate import doubted
+from slo.gate.look import PATIENCE, Key, Look, Rollout, Seen, Watcher
+from slo.gate.regression import Counts, bound, p_value, regressed, telling
 from slo.gate.verdict import Evidence, Outcome, Result, Verdict, decide
 from slo.model import SLO, Stack
-from slo.prometheus import Prometheus, Sample
-from slo.quantity import Duration
+from slo.prometheus import Prometheus
+from slo.quantity import Duration, shortest
 
 GROUP = "rollout"
-BLIND = 300  # seconds without an answer after which the end of a watch is unknown
-SHORTEST_BASELINE = 3600  # seconds
-Key = tuple[str, str]  # an SLO, and what sets one of its series apart
-
-
-@dataclass(frozen=True, slots=True)
-class Rollout:
-    """What is watched: a component, for how long, how often, and against how long a time before. Seconds."""
-
-    component: str
-    seconds: int
-    every: int
-    base: int  # the base window of the rules: its first samples still hold what was before
-    interval: int  # of the rules: one slice of a time-based SLO
-
-    @property
-    def looks(self) -> int:
-        return max(self.seconds // self.every, 1)
-
-    @property
-    def baseline(self) -> int:
-        return max(self.seconds, SHORTEST_BASELINE)
-
-
-@dataclass(slots=True)
-class Look:
-    """What one look found; `error` when Prometheus gave no answer."""
-
-    at: float
-    before: dict[Key, Counts] = field(default_factory=dict)
-    now: dict[Key, Counts] = field(default_factory=dict)
-    pages: frozenset[str] = frozenset()
-    error: str = ""
+SHORTEST = 120  # seconds: the first base window of the rules, one to five minutes, tells nothing
+LEAST_SEEN = Decimal(
+    "0.5"
+)  # of the time since the rollout began: a restart leaves a gap, a watch has no more
+SCRAPED = "See whether it is scraped, and its rules are evaluated."
+TRAFFIC = "Send it traffic, or watch longer."
+NOTHING = Seen(Counts(Decimal(0), Decimal(0)), Decimal(0), fresh=False)
 
 
 def watched(stack: Stack, component: str) -> tuple[SLO, ...]:
@@ -74,94 +50,57 @@ def watch(
     sleep: Callable[[float], None] = time.sleep,
     told: Callable[[Look], None] = lambda look: None,
 ) -> Verdict:
-    """Look until the time is over or the rollout must be aborted; the verdict names each SLO."""
+    """Look until the time is over or the rollout must be aborted; the verdict names each SLO.
+
+    A last look that was not answered, or in which something is not measured any more, is taken again for as long as
+    PATIENCE says; then it is unknown.
+    """
     slos = watched(stack, rollout.component)
     start = clock()
-    first = _look(prometheus, stack, slos, rollout, start, start)
-    last, best, answered = first, first, start if not first.error else 0.0
+    watcher = Watcher(prometheus, stack, slos, rollout, start)
+    last = answered = watcher.look(start)
     while True:
         told(last)
-        if not last.error:
-            best, answered = last, last.at
-            results = _results(slos, rollout, best, first.pages)
-            if any(r.outcome is Outcome.FAILED for r in results):
-                break
-        if last.at - start >= rollout.seconds:
-            results = _results(slos, rollout, best, first.pages)
+        answered = answered if last.error else last
+        results = _results(slos, rollout, answered)
+        over = last.at - start - rollout.seconds
+        failed = any(r.outcome is Outcome.FAILED for r in results)
+        if failed or over >= PATIENCE or (over >= 0 and last.complete):
             break
         sleep(rollout.every)
-        last = _look(prometheus, stack, slos, rollout, start, clock())
-    if last.at - answered > BLIND or best.error:
+        last = watcher.look(clock())
+    if last.error:
         results.append(_blind(last.error))
     return Verdict(
         release=rollout.component, source="", target="", at=datetime.fromtimestamp(last.at, UTC),
         decision=decide(results, unknown_blocks=True), results=tuple(results), policy="regression watch",
-        warnings=tuple(prometheus.warnings), queries=prometheus.queries,
+        warnings=answered.warnings, queries=prometheus.queries,
     )  # fmt: skip
 
 
 def _blind(error: str) -> Result:
     return Result("prometheus", GROUP, Outcome.UNKNOWN,
-                  f"Prometheus gave no answer for the last {BLIND // 60} minutes of the watch: {error or 'none at all'}.",
+                  f"Prometheus gave no answer at the end of the watch, nor within {Duration.of(PATIENCE)} after it: {error}.",
                   remedy="Nothing is known of the end of the rollout: look yourself, or watch again.")  # fmt: skip
 
 
-def _look(
-    prometheus: Prometheus, stack: Stack, slos: Sequence[SLO], rollout: Rollout, start: float, at: float
-) -> Look:
-    look = Look(at)
-    try:
-        severity = stack.severities["page"]
-        ids = {s.id for s in slos}
-        look.pages = frozenset(
-            a.labels.get("alertname", "?") + " of " + a.labels.get("slo", a.labels.get("service", "?"))
-            for a in status.firing(prometheus, stack, at)
-            if a.labels.get("severity") == severity
-            and (a.labels.get("slo") in ids or a.labels.get("service") == rollout.component)
-        )
-        since = int(at - start) - rollout.base
-        if since > 0:
-            look.now = _counts(prometheus, stack, slos, rollout, since, at)
-        look.before = _counts(prometheus, stack, slos, rollout, rollout.baseline, start)
-    except QueryError as error:
-        look.error = str(error)
-    return look
-
-
-def _counts(
-    prometheus: Prometheus, stack: Stack, slos: Sequence[SLO], rollout: Rollout, seconds: int, at: float
-) -> dict[Key, Counts]:
-    """Bad and all events of each series over the seconds up to a moment."""
-    chosen = {"stack": stack.name, "slo": "~" + promql.any_of([s.id for s in slos])}
-    query = " or ".join(
-        f'label_replace(avg_over_time({names.sel(name, **chosen)}[{seconds}s]), "of", "{of}", "", "")'
-        for name, of in ((names.ERRORS, "bad"), (names.TOTAL, "total"))
-    )
-    timed = {s.id for s in slos if s.unit == "seconds" and s.sli.kind != "composite"}
-    sums: dict[Key, dict[str, Decimal]] = {}
-    for sample in prometheus.query(query, at):
-        value = sample.decimal
-        if value is not None:
-            # A time-based series is judged by its slices: seconds of one slice are no independent events.
-            slices = rollout.interval if sample.labels.get("slo") in timed else 1
-            sums.setdefault(_key(sample), {})[sample.labels["of"]] = value * seconds / slices
-    return {key: Counts(s.get("bad", Decimal(0)), s["total"]) for key, s in sums.items() if "total" in s}
-
-
-def _key(sample: Sample) -> Key:
-    apart = {k: v for k, v in sample.labels.items() if k not in ("stack", "slo", "of")}
-    return sample.labels.get("slo", ""), ",".join(f"{k}={v}" for k, v in sorted(apart.items()))
-
-
-def _results(slos: Sequence[SLO], rollout: Rollout, look: Look, pages_before: frozenset[str]) -> list[Result]:
-    """One result a series, and one for the alerts."""
-    keys = sorted(look.now.keys() | look.before.keys())
+def _results(slos: Sequence[SLO], rollout: Rollout, look: Look) -> list[Result]:
+    """One result a series, and one for the alerts; none of a look that was not answered."""
+    if look.error:
+        return []
+    before = look.before.seen if look.before else {}
+    keys = sorted(look.now.keys() | before.keys())
     level = bound(rollout.looks, len(keys))
     budgets = {s.id: s.objective.budget for s in slos}
-    results = [_result(key, look, budgets[key[0]], level) for key in keys if key[0] in budgets]
-    seen = {key[0] for key in look.now}
-    results += [_unmeasured(s.id) for s in slos if s.id not in seen | {k[0] for k in look.before}]
-    return [*results, *_paged(look.pages - pages_before)]
+    # Where nothing happens, before or now, there is nothing to lose; but a rollout is not shown to be good by that.
+    idle = not any(s.counts.total > 0 for s in look.now.values())
+    pairs = [_Pair(k, before.get(k, NOTHING), look.now.get(k, NOTHING), budgets[k[0]], level) for k in keys]
+    results = [_result(pair, rollout, look.since, idle) for pair in pairs]
+    measured = {key[0] for key in keys}
+    results += [_unmeasured(s.id) for s in slos if s.id not in measured]
+    if look.before is not None:
+        results += _paged(look.pages - look.before.pages)
+    return doubted(results, look.warnings)
 
 
 def _paged(fresh: frozenset[str]) -> Iterator[Result]:
@@ -177,27 +116,73 @@ def _unmeasured(slo: str) -> Result:
                   remedy="See whether the rules are evaluated.")  # fmt: skip
 
 
-def _result(key: Key, look: Look, budget: Decimal, level: float) -> Result:
-    slo, apart = key
-    before = look.before.get(key, Counts(Decimal(0), Decimal(0)))
-    now = look.now.get(key, Counts(Decimal(0), Decimal(0)))
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One series before and since, its budget, and the p-value below which it is worse."""
+
+    key: Key
+    before: Seen
+    now: Seen
+    budget: Decimal
+    level: float
+
+
+def _result(pair: _Pair, rollout: Rollout, since: int, idle: bool) -> Result:
+    slo, apart = pair.key
+    before, now = pair.before.counts, pair.now.counts
+    p = p_value(before, now)
+    evidence = (Evidence("Fisher's exact test, one-sided", _p(p), f"aborts below {pair.level:.3g}"),)
     name = slo + (f" [{apart}]" if apart else "")
     check = f"slo/{slo}" + (f"/{apart}" if apart else "")
-    said = f"{name}: {_said(now)} bad now, {_said(before)} before"
-    p = p_value(before, now)
-    evidence = (Evidence("Fisher's exact test, one-sided", f"p = {p:.3g}", f"aborts below {level:.3g}"),)
-    if now.total <= 0:
-        if before.total <= 0:
-            return Result(check, GROUP, Outcome.PASSED, f"{name}: no events before, and none now.", evidence)
-        return Result(check, GROUP, Outcome.UNKNOWN, f"{name}: no events since the rollout began.", evidence,
-                      "Send it traffic, or watch longer.")  # fmt: skip
-    if before.total <= 0:
-        return Result(check, GROUP, Outcome.UNKNOWN, f"{said}: nothing to compare with.", evidence,
-                      "Watch a component that was measured before.")  # fmt: skip
-    if regressed(before, now, budget, level):
-        return Result(check, GROUP, Outcome.FAILED, f"{said}: worse, and beyond its budget's rate.", evidence,
-                      "Roll back.")  # fmt: skip
-    return Result(check, GROUP, Outcome.PASSED, f"{said}.", evidence)
+    said = f"{_said(now)} bad now, {_said(before)} before"
+    if regressed(before, now, pair.budget, pair.level):
+        sentence = (
+            f"{name}: {said}: significantly worse ({_p(p)}, which aborts below {pair.level:.2g}), "
+            f"and its budget burns {_times(now, pair.budget)} as fast as it may."
+        )
+        return Result(check, GROUP, Outcome.FAILED, sentence, evidence, "Roll back.")
+    if now.total <= 0 and before.total <= 0 and not idle and pair.now.fresh:
+        return Result(check, GROUP, Outcome.PASSED, f"{name}: no events before, and none now.", evidence)
+    reason, remedy = _doubt(pair, rollout, since)
+    if reason:
+        return Result(check, GROUP, Outcome.UNKNOWN, f"{name}: {said}; {reason}.", evidence, remedy)
+    return Result(check, GROUP, Outcome.PASSED, f"{name}: {said}.", evidence)
+
+
+def _doubt(pair: _Pair, rollout: Rollout, since: int) -> tuple[str, str]:
+    """Why one cannot tell, and what to do about it; empty when one can: it was not worse, and would have been seen."""
+    before, now = pair.before, pair.now
+    if now is NOTHING:
+        return "not measured since the rollout began", SCRAPED
+    if not now.fresh:
+        return "not measured any more", SCRAPED
+    if now.seconds < LEAST_SEEN * since:
+        return f"measured for only {_seconds(now.seconds)} of {_seconds(since)}", "Watch again."
+    if now.counts.total <= 0:
+        return "no events since the rollout began", TRAFFIC
+    if before.counts.total <= 0:
+        return "nothing to compare with", "Watch a component that was measured, and had traffic, before."
+    if before.seconds < LEAST_SEEN * rollout.seconds:
+        return (
+            f"measured for only {_seconds(before.seconds)} before the rollout",
+            "Watch a component that was measured for as long before.",
+        )
+    if not telling(before.counts, now.counts, pair.level):
+        return "too few to tell, whatever they were", TRAFFIC
+    return "", ""
+
+
+def _seconds(seconds: Decimal | int) -> Duration:
+    return Duration.of(int(seconds))
+
+
+def _p(p: float) -> str:
+    return f"p = {p:.2g}" if p >= 1e-300 else "p < 1e-300"
+
+
+def _times(now: Counts, budget: Decimal) -> str:
+    burn = (now.ratio or Decimal(0)) / budget
+    return f"{shortest(burn.quantize(Decimal('0.1') if burn < 10 else Decimal(1)))}x"
 
 
 def _said(counts: Counts) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slo.gate.regression import ALPHA, Counts, bound, p_value, regressed
+from slo.gate.regression import ALPHA, Counts, bound, p_value, regressed, telling
 
 BUDGET = Decimal("0.001")
 
@@ -72,3 +72,12 @@ def test_the_bound_is_shared_by_all_looks_and_slos() -> None:
 def test_half_a_second_of_a_slice_is_no_crash() -> None:
     """Rates times seconds are rarely whole."""
     assert 0 < p_value(Counts(Decimal("0.4"), Decimal("99.6")), Counts(Decimal("3.5"), Decimal("60.2"))) < 1
+
+
+def test_how_many_events_could_tell() -> None:
+    """One of a hundred and one comes up by chance too often; three of them do not."""
+    level = bound(60, 3)
+    assert not telling(counts(0, 100), counts(0, 1), level)
+    assert telling(counts(0, 100), counts(0, 3), level)
+    assert telling(counts(100, 100), counts(0, 3), level)  # what they were does not matter
+    assert not telling(counts(0, 0), counts(0, 1000), level)
