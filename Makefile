@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help generate test test-chart test-live demo preview bench bench-exporters faults lint clean peers
+.PHONY: help generate test test-chart test-peers test-live demo preview bench bench-exporters faults lint clean peers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -39,6 +39,11 @@ lint: .venv/.dev ## ruff, mypy --strict, import-linter, drift of generated/
 test-chart: .venv/.dev peers ## the chart by the operator's own schemas, the Compose file by Compose's own loader (needs Go)
 	tools/peers crds
 	$(BIN)/pytest -m live tests/live/test_chart_crds.py tests/live/test_compose_loader.py
+
+test-peers: .venv/.dev peers ## the exporters and the gate on what cosign 3, Fulcio and Rekor v2 really write (needs Go; 15 minutes the first time)
+	tools/peers cosign3 rekor2 fulcio timestamp
+	cd tests/live/registry && go build -o ../../../.tools/registry .
+	$(BIN)/pytest -m live tests/live/test_cosign_peers.py tests/live/test_rekor_v2.py tests/live/test_promotion_end_to_end.py -k "not cosign_2 and not javascript"
 
 test-live: .venv/.dev peers ## real servers, and rules replayed over simulated weeks (needs Go; minutes)
 	tools/peers prometheus3 victoria crds cosign3 cosign2 fulcio timestamp rekor2
