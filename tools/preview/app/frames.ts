@@ -38,23 +38,34 @@ function times(series: Series): number[] {
   return series.values.map(([seconds]) => seconds * 1000);
 }
 
-function numbers(series: Series): number[] {
-  return series.values.map(([, text]) => number(text));
+export interface Grid {
+  start: number; // seconds
+  end: number;
+  step: number;
 }
 
-export function seriesFrames(target: Target, result: Series[]): DataFrame[] {
+// The series with a point at every step: null where it has none, so that its line has a gap there.
+function onGrid(series: Series, { start, end, step }: Grid): Array<[number, number | null]> {
+  const known = new Map(series.values.map(([at, text]) => [at, number(text)]));
+  const count = Math.floor((end - start) / step) + 1;
+  return Array.from({ length: count }, (_, index) => start + index * step).map((at) => [at * 1000, known.get(at) ?? null]);
+}
+
+// Of a range query, whose grid is given, or of an instant one.
+export function seriesFrames(target: Target, result: Series[], grid?: Grid): DataFrame[] {
   return result.map((series) => {
+    const points = grid ? onGrid(series, grid) : series.values.map(([at, text]) => [at * 1000, number(text)]);
     const name = seriesName(target, series.metric);
     return toDataFrame({
       refId: target.refId,
       name,
       fields: [
-        { name: 'Time', type: FieldType.time, values: times(series) },
+        { name: 'Time', type: FieldType.time, values: points.map(([at]) => at), config: { interval: grid && grid.step * 1000 } },
         {
           name: 'Value',
           type: FieldType.number,
           labels: series.metric,
-          values: numbers(series),
+          values: points.map(([, value]) => value),
           config: name === undefined ? {} : { displayNameFromDS: name },
         },
       ],

@@ -143,7 +143,9 @@ export class PrometheusDataSource extends DataSourceApi<Target & { refId: string
     if (target.format === 'table') {
       return [tableFrame(target, series, severalTables)];
     }
-    return target.format === 'heatmap' ? [heatmapFrame(target, series)] : seriesFrames(target, series);
+    return target.format === 'heatmap'
+      ? [heatmapFrame(target, series)]
+      : seriesFrames(target, series, ranged ? span : undefined);
   }
 
   private async evaluate(from: string, path: string, expr: string, times: Record<string, number>): Promise<Series[]> {
@@ -220,13 +222,13 @@ export class PrometheusDataSource extends DataSourceApi<Target & { refId: string
   }
 }
 
-// Values above zero are events; those no further apart than the step are one region.
+// Values above zero are events; those no further apart than the step that was asked for are one region.
 function events(annotation: Annotation, frames: DataFrame[]): AnnotationEvent[] {
-  const step = rangeUtil.intervalToSeconds(annotation.target?.interval || ANNOTATION_STEP) * 1000;
   const tagKeys = (annotation.tagKeys ?? '').split(',');
   const found: AnnotationEvent[] = [];
   for (const frame of frames) {
     const [time, value] = frame.fields;
+    const step = time?.config.interval ?? 0;
     const labels = value?.labels ?? {};
     let open: AnnotationEvent | undefined;
     value?.values.forEach((number: number, row: number) => {
