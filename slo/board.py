@@ -285,8 +285,9 @@ class Check(Model):
     """One condition of a release, judged in the same way by a dashboard and by a gate.
 
     `query` yields one value: 1 passes, 0 fails; without a value the answer is unknown, which is neither.
-    `evidence` yields the number behind it, in `unit`, under the name `measures`. `remedy` says what to do when it
-    fails.
+    `evidence` yields the number behind it, in `unit`, under the name `measures`: a noun phrase as it stands inside a
+    sentence ("age of the last backup"). `title` is a whole statement without its full stop. `remedy` says what to do
+    when it fails.
     """
 
     name: str

@@ -65,7 +65,7 @@ def _images(m: Metrics, digests: Sequence[str]) -> Check:
         description=f"Signature, SBOM and provenance of every image are good, judged within {c.unknown_age}.",
         remedy="See `slo-exporter cosign --once`: which image, which check, and why. Do not deploy what fails.",
         evidence=f"({good} or 0 * {wanted}) / {wanted}",
-        measures="verified and fresh",
+        measures="good and fresh verdicts",
         unit="percentunit",
     )
 
@@ -81,7 +81,7 @@ def _soak(m: Metrics, version: str, source: str) -> Check:
         description=f"Canaries run a version on {source} for {r.soak} before it becomes stable.",
         remedy="Wait, or release it through the hotfix lane.",
         evidence=age,
-        measures="time on the channel",
+        measures=f"time on {source}",
         unit="dtdurations",
     )
 

@@ -54,7 +54,7 @@ def _objectives() -> Iterator[Check]:
         description="Every objective of tier 0 and 1 has budget left in its period, and an indicator with data.",
         remedy="See the SLO overview. A spent budget asks for a release that mends, not for one that adds.",
         evidence=f"min({left})",
-        measures="Lowest budget left",
+        measures="lowest budget left",
         unit="percentunit",
         decimals=1,
     )
@@ -67,7 +67,7 @@ def _objectives() -> Iterator[Check]:
         description="No alert that wakes somebody fires, and the rules that would raise one are evaluated now.",
         remedy="Settle what pages first; its runbook says how.",
         evidence=f"sum(count({firing}) or 0 * {running})",
-        measures="Pages open",
+        measures="open pages",
         unit="none",
         decimals=0,
     )
@@ -86,7 +86,7 @@ def _release(m: Metrics) -> Iterator[Check]:
         description=f"A version that is newer than stable's has been on channel {r.edge} for {r.soak}.",
         remedy="Wait, or release a fix that cannot wait through the hotfix lane.",
         evidence=f"min({soaked})",
-        measures="Soaked for",
+        measures=f"time on {r.edge}",
         unit="dtdurations",
     )
     yield Check(
@@ -96,7 +96,7 @@ def _release(m: Metrics) -> Iterator[Check]:
         description=f"Signature and checksum of every channel's manifest hold, judged within {r.unknown_age}.",
         remedy="Do not deploy from a channel whose manifest fails. See the runbook of StellaManifestInvalid.",
         evidence=f"max(time() - max by (channel) ({r.manifest_check}))",
-        measures="Oldest manifest verdict",
+        measures="age of the oldest manifest verdict",
         unit="dtdurations",
     )
     broken = f"(min by (channel, component, kind) ({r.digest}) == 0 or min by (channel, component, kind) ({r.reference}) == 0)"
@@ -110,7 +110,7 @@ def _release(m: Metrics) -> Iterator[Check]:
         description="Whatever the manifests name is in the registry, under the digest that they name.",
         remedy="Do not deploy a component whose digest differs. See the runbook of StellaReleaseDigestMismatch.",
         evidence=f"sum(count({broken}) or 0 * count({whole}))",
-        measures="References wrong",
+        measures="wrong references",
         unit="none",
         decimals=0,
     )
@@ -121,7 +121,7 @@ def _release(m: Metrics) -> Iterator[Check]:
         description=f"Checksums and signatures of every offline kit hold, judged within {r.unknown_age}.",
         remedy="Build the kit anew; do not import the one that fails. See the runbook of StellaOfflineKitInvalid.",
         evidence=f"max(time() - max by (kit) ({r.kit_check}))",
-        measures="Oldest kit verdict",
+        measures="age of the oldest kit verdict",
         unit="dtdurations",
     )
 
@@ -141,7 +141,7 @@ def _trust(m: Metrics) -> Iterator[Check]:
         description=f"Signature, SBOM and provenance of every image are good, judged within {c.unknown_age}.",
         remedy="Do not deploy an image that fails. See the runbook of StellaImageVerificationFailed.",
         evidence=f"sum(({good} or 0 * {wanted}) / {wanted})",
-        measures="Images verified and fresh",
+        measures="good and fresh verdicts",
         unit="percentunit",
         decimals=0,
     )
@@ -153,7 +153,7 @@ def _trust(m: Metrics) -> Iterator[Check]:
         description=f"The pinned trusted root is the mirror's, compared within {c.unknown_age}.",
         remedy="Compare both by hand before either is replaced. See the runbook of StellaTrustedRootDrift.",
         evidence=f"min(time() - max({c.root_compared}))",
-        measures="Roots compared",
+        measures="age of the comparison",
         unit="dtdurations",
     )
     broken = f"(min by (log) ({k.consistent}) == 0 or min by (log) ({k.checkpoint}) == 0)"
@@ -165,19 +165,19 @@ def _trust(m: Metrics) -> Iterator[Check]:
         description=f"Each checkpoint extends the last and is signed by the log's key, judged within {k.unknown_age}.",
         remedy="Stop releasing, and keep the evidence. See the runbook of StellaRekorInconsistent.",
         evidence=f"max(time() - max by (log) ({k.last_check}))",
-        measures="Oldest log verdict",
+        measures="age of the oldest log verdict",
         unit="dtdurations",
     )
 
 
 def _platform(m: Metrics) -> Iterator[Check]:
-    for name, title, rules, wanted, text in (
+    for name, title, rules, wanted, text, where in (
         ("skew-services", "Web UI and Scanner are within their skew", "web_ui|scanner", 2,
-         "No pair of running components is more than one minor version apart."),
+         "No pair of running components is more than one minor version apart.", "Web UI and Scanner"),
         ("skew-triangle", "Authority, Signer, Attestor run one minor", "triangle", 1,
-         "Authority, Signer and Attestor run the same minor version."),
+         "Authority, Signer and Attestor run the same minor version.", "the triangle"),
     ):  # fmt: skip
-        yield _skew(m, name, title, rules, wanted, text)
+        yield _skew(m, name, title, rules, wanted, text, where)
     d = m.database
     age = f"time() - max({d.backup})"
     yield Check(
@@ -187,7 +187,7 @@ def _platform(m: Metrics) -> Iterator[Check]:
         description=f"The last snapshot that succeeded is younger than {d.backup_age}.",
         remedy="Take a snapshot before the upgrade. See the runbook of StellaBackupStale.",
         evidence=f"min({age})",
-        measures="Last snapshot",
+        measures="age of the last snapshot",
         unit="dtdurations",
     )
     yield _retention(m)
@@ -199,13 +199,13 @@ def _platform(m: Metrics) -> Iterator[Check]:
             description=f"Every replica set is at feature compatibility version {d.mongo.fcv_floor} or above.",
             remedy="Raise it before the binaries are swapped. See the runbook of StellaMongoFcvTooOld.",
             evidence=f"min({d.mongo.fcv})",
-            measures="Lowest compatibility version",
+            measures="lowest compatibility version",
             unit="none",
             decimals=1,
         )
 
 
-def _skew(m: Metrics, name: str, title: str, rules: str, wanted: int, description: str) -> Check:
+def _skew(m: Metrics, name: str, title: str, rules: str, wanted: int, description: str, where: str) -> Check:
     r = m.releases
     chosen = match(r.skew, rule=f"~{rules}")
     at = match(r.skew_check, rule=f"~{rules}")
@@ -217,7 +217,7 @@ def _skew(m: Metrics, name: str, title: str, rules: str, wanted: int, descriptio
         description=description,
         remedy="Roll the component that lags. See the runbook of StellaVersionSkew.",
         evidence=f"sum(max by (rule) ({chosen}))",
-        measures=f"Pairs out of skew: {rules.replace('|', ', ')}",
+        measures=f"pairs out of skew in {where}",
         unit="none",
         decimals=0,
     )
@@ -237,7 +237,7 @@ def _retention(m: Metrics) -> Check:
         f"within {i.run_age}.",
         remedy="Stop the controller and place the holds. See the runbook of StellaCompliancePurgeUpcoming.",
         evidence=f"sum({upcoming})",
-        measures="Purges due",
+        measures="due purges",
         unit="none",
         decimals=0,
     )

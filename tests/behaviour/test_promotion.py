@@ -54,9 +54,7 @@ def test_a_release_that_only_lacks_its_soak_is_not(asked: Asked, tmp_path: Path)
     """A week on edge is not two; all else holds."""
     code, results = judged(asked, release(asked, tmp_path), HEALTHY, "--metrics", longer(tmp_path))
     assert bad(results) == {"edge-soak"}
-    assert results["edge-soak"]["sentence"].startswith(
-        "2.5.0 has been on edge for 14d: no (time on the channel: 7d"
-    )
+    assert results["edge-soak"]["sentence"].startswith("2.5.0 has been on edge for 14d: no (time on edge: 7d")
     assert code == 1
 
 

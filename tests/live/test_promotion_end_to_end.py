@@ -173,7 +173,7 @@ def test_a_tampered_image_blocks(story: Story) -> None:
     assert judged.code == 1
     assert judged.results["images-verified"]["outcome"] == "failed"
     assert judged.results["images-verified"]["sentence"] == (
-        "All 5 images of the release are verified by digest: no (verified and fresh: 93.333%)."
+        "All 5 images of the release are verified by digest: no (good and fresh verdicts: 93.333%)."
     )
     assert (overridden.code, overridden.bad) == (1, {PAGE})
     assert overridden.results["images-verified"]["outcome"] == "overridden"
@@ -199,7 +199,7 @@ def test_a_skewed_version_blocks(story: Story) -> None:
         story.offered.runs({})
     assert judged.code == 1
     assert judged.results["skew-triangle"]["sentence"] == (
-        "Authority, Signer, Attestor run one minor: no (Pairs out of skew: triangle: 2)."
+        "Authority, Signer, Attestor run one minor: no (pairs out of skew in the triangle: 2)."
     )
     assert (overridden.code, overridden.bad) == (0, set())
     assert story.until().code == 0
@@ -215,7 +215,7 @@ def test_an_old_backup_blocks(story: Story) -> None:
         story.back_up(HOUR)
     assert judged.code == 1
     assert judged.results["backup-fresh"]["sentence"].startswith(
-        "The database is backed up: no (Last snapshot: 2d 1h"
+        "The database is backed up: no (age of the last snapshot: 2d 1h"
     )
     assert (overridden.code, overridden.bad) == (0, set())
     assert story.until().code == 0
@@ -233,7 +233,7 @@ def test_a_dead_exporter_leaves_its_checks_unknown(story: Story) -> None:
     assert judged.code == 3
     assert judged.results["images-verified"]["outcome"] == "unknown"
     assert judged.results["images-verified"]["sentence"] == (
-        "All 5 images of the release are verified by digest: cannot tell (verified and fresh: unknown)."
+        "All 5 images of the release are verified by digest: cannot tell (good and fresh verdicts: unknown)."
     )
     assert (overridden.code, overridden.bad) == (3, {"roots-unchanged"})
     assert story.until().code == 0

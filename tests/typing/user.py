@@ -98,7 +98,7 @@ fresh = Check(
     description="It is younger than a day.",
     remedy="Take one before the upgrade.",
     evidence="min(time() - max(backup_timestamp_seconds))",
-    measures="Last backup",
+    measures="age of the last backup",
     unit="dtdurations",
 )
 releases = Board(

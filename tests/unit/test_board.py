@@ -37,7 +37,7 @@ def check(**changes: Any) -> Check:
         "description": "The last one is younger than a day.",
         "remedy": "Take one before the upgrade.",
         "evidence": "min(time() - max(backup_seconds))",
-        "measures": "Last backup",
+        "measures": "age of the last backup",
     }
     return Check(**fields | changes)
 
@@ -49,6 +49,7 @@ def check(**changes: Any) -> Check:
         (lambda: panel(kind="text"), "panel 'Requests' is a text: give it text= and no queries"),
         (lambda: panel(kind="heatmap", queries=[QUERY, QUERY]), "it takes one query, by (le)"),
         (lambda: panel(queries=[QUERY] * 27), "has 27 queries: 26 are the most"),
+        (lambda: panel(sort="-Mean"), "lists its series by '-Mean': write 'Max' or 'Last *', or '-' before it"),
         (lambda: panel(description=""), "description"),
         (lambda: panel(width=25), "width"),
         (lambda: panel(query="x"), "query"),

@@ -16,6 +16,7 @@ from slo import Monitor, NotMeasured, Stack, promql
 from slo.catalog import Metrics, load_metrics, stack
 from slo.catalog.coverage import ROWS, has_home
 from slo.catalog.http import FAMILIES
+from slo.catalog.promotion import release_checks
 from slo.document import SIZE_LIMIT
 from slo.errors import LoadError
 from slo.sli import Latency, parts_of
@@ -399,3 +400,13 @@ def test_latency_bounds_on_our_histograms_are_buckets() -> None:
             seen += 1
             assert float(slo.sli.bound) in known[slo.sli.histogram].buckets
     assert seen
+
+
+def test_checks_speak_with_one_voice() -> None:
+    """A title is a statement that begins a sentence; what is measured is words inside one: "Title: no (words: 3)."."""
+    own = stack(deployment("blueprint", "s3", "mongo"))
+    checks = (*own.checks, *release_checks(Metrics(), own, "2.5.0", ["sha256:1"], "edge"))
+    assert {"edge-soak", "soak-quiet", "mongo-fcv"} <= {c.name for c in checks}
+    for check in checks:
+        assert re.fullmatch(r"[A-Z0-9].*[^.]", check.title), check.title
+        assert re.fullmatch(r"[a-z][^:.()]*", check.measures), check.measures

@@ -104,10 +104,15 @@ def _evidence(title: str, checks: Sequence[Check]) -> Panel:
         title=f"{title}: evidence", kind="lines", width=12, height=_height(checks), missing="unknown",
         description="The number behind the check on the same line.",
         queries=[
-            Query(expr=c.evidence, name=c.measures, unit=c.unit, decimals=c.decimals) for c in checks
+            Query(expr=c.evidence, name=_titled(c.measures), unit=c.unit, decimals=c.decimals) for c in checks
         ],
         links=[TO_TRUST, OVERVIEW],
     )  # fmt: skip
+
+
+def _titled(words: str) -> str:
+    """What stands inside a gate's sentence, as the beginning of a line."""
+    return words[:1].upper() + words[1:]
 
 
 def _budgets() -> Panel:
