@@ -1,8 +1,7 @@
 """A real Prometheus that holds five weeks of a simulated Stella Ops, ready to be asked.
 
 Three moments can be looked at: a healthy platform, one that was tampered with, one whose every service is out. The
-raw series are the demo's, written as blocks of the past; the records are the generated rules', evaluated by
-Prometheus itself over those blocks, level by level; alerts are held as long as their rules say. The metrics of
+raw series are the demo's, the records and alerts those of the generated rules (tools/demo/past.py). The metrics of
 Prometheus and Alertmanager have the names and labels of real ones, which were asked while the rules ran in them.
 The clock is the simulation's, so that a run depends on no date: calendar budgets stand in March, with a February.
 """
@@ -10,9 +9,8 @@ The clock is the simulation's, so that a run depends on no date: calendar budget
 from __future__ import annotations
 
 import re
-import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,9 +23,9 @@ import yaml
 from alerts import alertmanager, render
 from alerts.recording import Timing
 from alerts.rules import rule_files
-from slo import SLO, AlertPolicy, Composite, Duration, Latency, Ratio, Service, Stack, catalog, names, promql
-from slo.artifact import Output, Rule
-from tools.demo import rules, servers
+from slo import SLO, AlertPolicy, Composite, Duration, Latency, Ratio, Service, Stack, catalog
+from slo.artifact import Output
+from tools.demo import past, rules, servers
 from tools.demo.world import World
 
 STACK = catalog.stack()
@@ -69,12 +67,12 @@ MONTH = _utc("2026-03-01 00:00")  # before it, the last hour is kept more closel
 FINE = HEALTHY - 2 * HOUR  # from here on everything is scraped and evaluated as often as in earnest, nearly
 
 SCRAPE, COARSE, STEP = 30, 4 * HOUR, 120
-# When records are evaluated: from, to, every.
+# When records are evaluated.
 GRIDS = (
-    (START, MONTH - HOUR - 1, COARSE),
-    (MONTH - HOUR, MONTH - 1, 900),
-    (MONTH, FINE - 1, COARSE),
-    (FINE, OUTAGE, STEP),
+    past.Grid(START, MONTH - HOUR - 1, COARSE),
+    past.Grid(MONTH - HOUR, MONTH - 1, 900),
+    past.Grid(MONTH, FINE - 1, COARSE),
+    past.Grid(FINE, OUTAGE, STEP),
 )
 
 # What an outage takes with it: an indicator has no data any more, one of our exporters and some probes are down.
@@ -92,8 +90,8 @@ _OWN = re.compile(
 
 def scrapes() -> Iterator[int]:
     """When everything was scraped: twice, a minute apart, every few hours of the past; then as it should be."""
-    for start, end, step in GRIDS[:-1]:
-        for t in range(start, end + 1, step):
+    for grid in GRIDS[:-1]:
+        for t in range(grid.start, grid.end + 1, grid.step):
             yield from (t - 60, t)
     yield from range(FINE, OUTAGE + 1, SCRAPE)
 
@@ -199,27 +197,7 @@ def own_metrics(folder: Path, stacks: tuple[Stack, ...]) -> dict[str, str]:
         servers.stop_all((server, manager))
 
 
-# Records and alerts
-
-
-def levels(recorded: Iterable[Rule]) -> list[list[Rule]]:
-    """Recording rules in the order in which they read each other."""
-    listed = list(recorded)
-    known = {r.record for r in listed}
-    reads = {name: set[str]() for name in known}
-    for rule in listed:
-        reads[rule.record] |= {s.metric for s in promql.selectors(rule.expr)} & known
-    depth: dict[str, int] = {}
-
-    def deep(name: str) -> int:
-        if name not in depth:
-            depth[name] = 1 + max(map(deep, reads[name]), default=0)
-        return depth[name]
-
-    ordered: list[list[Rule]] = [[] for _ in range(max(map(deep, known)))]
-    for rule in listed:
-        ordered[depth[rule.record] - 1].append(rule)
-    return ordered
+# The server
 
 
 @dataclass(eq=False)
@@ -250,77 +228,14 @@ class Asked:
 
 def serve(folder: Path) -> Asked:
     """A Prometheus over the blocks of a folder. It scrapes nothing and evaluates nothing."""
-    servers.write_yaml(folder / "prometheus.yaml", {"global": {"scrape_interval": "30s"}})
-    server = servers.prometheus(folder, servers.free_port())
-    server.start()
-    server.wait_ready()
-    return Asked(server)
-
-
-def store(folder: Path, lines: Iterable[str]) -> None:
-    """Samples become blocks of the folder's Prometheus."""
-    file = folder / "samples.txt"
-    with file.open("w", encoding="utf-8") as out:
-        out.writelines(lines)
-        out.write("# EOF\n")
-    done = subprocess.run(
-        [servers.find("promtool"), "tsdb", "create-blocks-from", "--max-block-duration=1500h", "openmetrics",
-         "--quiet", file, folder / "prometheus"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    file.unlink()
+    return Asked(past.serve(folder))
 
 
 def build(folder: Path, stacks: tuple[Stack, ...] = STACKS) -> None:
     """Fill the folder of a Prometheus. Takes about twenty seconds."""
     with ThreadPoolExecutor(1) as beside:
         asked_themselves = beside.submit(own_metrics, folder / "own", stacks)
-        store(folder, raw(stacks))
-        store(folder, own(asked_themselves.result()))
-    generated = [r for s in stacks for f in rule_files(s, TIMING) for group in f.groups for r in group.rules]
-    for level in levels(r for r in generated if r.record):
-        asked = serve(folder)
-        try:
-            lines = [line for rule in level for line in _recorded(asked, rule)]
-        finally:
-            asked.stop()
-        store(folder, lines)
-    asked = serve(folder)
-    try:
-        lines = [line for rule in generated if rule.alert for line in _alerted(asked, rule)]
-    finally:
-        asked.stop()
-    store(folder, lines)
-
-
-def _recorded(asked: Asked, rule: Rule) -> Iterator[str]:
-    expr = rule.expr
-    if rule.record in (names.TICK, names.LEDGER_TICK):
-        expr = expr.replace(
-            "[1d])", "[1d] offset 1s)"
-        )  # the clock's sample of this very moment is stored already
-    for start, end, step in GRIDS:
-        answer = asked.get("query_range", query=expr, start=start, end=end, step=step)
-        for series in answer["result"]:
-            head = promql.series(rule.record, _without_name(series["metric"]) | dict(rule.labels))
-            yield from (f"{head} {value} {t}\n" for t, value in series["values"])
-
-
-def _alerted(asked: Asked, rule: Rule) -> Iterator[str]:
-    """ALERTS of a rule: pending from its first sample on, firing once that has lasted."""
-    lasting = int(Duration.parse(rule.lasting).seconds) if rule.lasting else 0
-    answer = asked.get("query_range", query=rule.expr, start=FINE, end=OUTAGE, step=STEP)
-    for series in answer["result"]:
-        labels = _without_name(series["metric"]) | dict(rule.labels) | {"alertname": rule.alert}
-        since = last = 0
-        for t, _ in series["values"]:
-            since = since if t - last == STEP else t
-            last = t
-            state = "firing" if t - since >= lasting else "pending"
-            yield f"{promql.series('ALERTS', labels | {'alertstate': state})} 1 {t}\n"
-            yield f"{promql.series('ALERTS_FOR_STATE', labels)} {since} {t}\n"
-
-
-def _without_name(metric: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in metric.items() if name != "__name__"}
+        past.store(folder, raw(stacks))
+        past.store(folder, own(asked_themselves.result()))
+    rules_ = [r for s in stacks for f in rule_files(s, TIMING) for group in f.groups for r in group.rules]
+    past.build(folder, rules_, GRIDS, past.Grid(FINE, OUTAGE, STEP))

@@ -12,6 +12,7 @@ from slo import names, promql
 from tests import grafana, prom_world
 from tests.grafana import View
 from tests.prom_world import HEALTHY, ROLLING, STACK, STEP, TIMING, Asked
+from tools.demo import past
 
 OVERVIEW = next(d for d in dashboards.build(STACK, TIMING) if d.uid == names.OVERVIEW)
 FEW, MANY = 10, 500
@@ -22,7 +23,7 @@ LINES = 20  # that a graph can show, and a reader can follow
 def crowd(asked: Asked, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     """Two stacks of copies of one objective's records: "few" and "many"."""
     folder = tmp_path_factory.mktemp("crowd")
-    prom_world.store(folder, _copies(asked))
+    past.store(folder, _copies(asked))
     server = prom_world.serve(folder)
     yield server
     server.stop()

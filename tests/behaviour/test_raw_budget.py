@@ -16,6 +16,7 @@ import pytest
 from slo import names
 from tests import prom_world
 from tests.prom_world import Asked
+from tools.demo import past
 
 SLO = Path(sys.executable).parent / "slo"
 START = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp())
@@ -100,7 +101,7 @@ def truth() -> dict[str, float]:
 def told(folder: Path) -> dict[str, dict[str, Any]]:
     """What `slo budget` says, by SLO and group."""
     record = f'{names.REMAINING}{{stack="raw",slo="api-recorded",window="month"}} 0.25 {AT - 30}\n'
-    prom_world.store(folder, [*raw(), record])
+    past.store(folder, [*raw(), record])
     definitions = folder / "slos.py"
     definitions.write_text(DEFINITIONS)
     asked: Asked = prom_world.serve(folder)

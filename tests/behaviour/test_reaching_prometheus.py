@@ -19,10 +19,10 @@ import yaml
 
 from slo import names
 from slo.http_config import load_access
-from tests import gatekit, prom_world
+from tests import gatekit
 from tests.prom_world import HEALTHY, Asked
 from tests.rawserver import Authority
-from tools.demo import servers
+from tools.demo import past, servers
 
 AT = 1_795_000_000
 PASSWORD = "s3cret-of-the-test"  # noqa: S105
@@ -40,7 +40,7 @@ class Guarded:
     def __init__(self, folder: Path, web: dict[str, Any], reach: dict[str, Any], path: str = "") -> None:
         self.folder = folder
         (folder / "slos.py").write_text(DEFINITIONS)
-        prom_world.store(
+        past.store(
             folder, [f'{names.REMAINING}{{stack="far",slo="api-reads",window="month"}} 0.25 {AT - 30}\n']
         )
         servers.write_yaml(folder / "prometheus.yaml", {"global": {"scrape_interval": "30s"}})

@@ -18,6 +18,7 @@ from slo import catalog, names, promql
 from slo.model import SLO
 from slo.sli import Composite
 from tests import prom_world
+from tools.demo import past
 
 MONTH = "2025-10"
 STACK = catalog.stack()
@@ -131,5 +132,5 @@ def lines() -> Iterator[str]:
 
 def serve(folder: Path) -> prom_world.Asked:
     """A real Prometheus that holds the month."""
-    prom_world.store(folder, lines())
+    past.store(folder, lines())
     return prom_world.serve(folder)

@@ -12,6 +12,7 @@ import pytest
 
 from slo import names
 from slo.artifact import Rule
+from tools.demo import past
 from tools.demo.servers import DemoError
 from tools.preview import build, history, judge
 from tools.preview.run import DEMO, GIVEN, PAST, Look, job, look, main, parser, sources, tell
@@ -57,9 +58,9 @@ def test_the_board_about_the_servers_is_drawn_over_running_ones() -> None:
 def test_records_are_evaluated_when_those_they_read_are_stored() -> None:
     """Rules are put into levels; a circle is refused."""
     base, hour, day = (Rule(record=r, expr=e) for r, e in (("b", "up"), ("h", "b + b"), ("d", "h or d")))
-    assert history.levels([day, hour, base]) == [[base], [hour], [day]]
+    assert past.levels([day, hour, base]) == [[base], [hour], [day]]
     with pytest.raises(DemoError, match="in a circle: x, y"):
-        history.levels([Rule(record="x", expr="y"), Rule(record="y", expr="x")])
+        past.levels([Rule(record="x", expr="y"), Rule(record="y", expr="x")])
 
 
 def test_what_is_left_out_is_left_to_the_dashboard() -> None:
