@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dashboards.fields import JSON, PALETTE
+from slo import promql
 from slo.board import Mark
 
 
@@ -20,13 +21,17 @@ def built_in() -> JSON:
 
 
 def annotation(mark: Mark, source: JSON, seconds: int) -> JSON:
-    """Where the expression has a value, every so many seconds."""
+    """Where the expression has a value, asked every so many seconds, or as seldom as the time range demands."""
     return {
         "datasource": source,
         "enable": True,
         "iconColor": PALETTE[mark.colour],
         "name": mark.title,
-        "target": {"expr": mark.expr, "interval": f"{seconds}s", "refId": "mark"},
+        "target": {
+            "expr": promql.in_window(mark.expr, "$__interval"),
+            "interval": f"{seconds}s",
+            "refId": "mark",
+        },
         "textFormat": mark.text,
         "titleFormat": mark.title,
     }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from dashboards import firing
 from dashboards.objectives import BUDGET, FASTER
-from dashboards.queries import ALERT, firing, worst_alert
+from dashboards.queries import ALERT, begins, worst_alert
 from slo import names
-from slo.board import Board, Colour, Column, Link, Mark, Panel, Query, Section, Step, Variable
+from slo.board import Board, Colour, Column, Link, Mark, Panel, Query, Section, Step, Value, Variable
 from slo.burn import TIERS
 from slo.links import runbook_url
 from slo.model import Stack
@@ -19,6 +20,12 @@ INFO = f"topk by (stack, slo) (1, {sel(names.BUDGET, **SLO)})"
 OVERVIEW = Link(title="All objectives", to=names.OVERVIEW)
 SERVICE = Link(title="Golden signals of the service", to=names.golden_board("${service}"))
 COLOURS: dict[str, Colour] = {"1h": "blue", "6h": "purple", "1d": "blue", "3d": "purple"}
+# The gravest alert that fires for the objective; over time, none is good.
+WORST = f"{worst_alert(**SLO)} or 0 * max by (stack, slo) ({INFO})"
+FIRED = (*ALERT[:3], Value(of="0", text="none", colour="good"))
+ALERTS = firing.table(
+    "objective", SLO, [Column(label="slo", hidden=True)], (OVERVIEW,), "No alert fires for this objective."
+)
 
 
 def of(record: str) -> str:
@@ -43,16 +50,16 @@ def board(stack: Stack) -> Board:
             Variable(name="group", title="Group", of=group, pattern=r"\{(.+)\}", all=True, everything='slo!=""'),
             Variable(name="service", title="Service", of=sel(names.BUDGET, **SLO), label="service"),
         ],
-        marks=[
-            Mark(title="Page", expr=firing(names.PAGE, **SLO), text="{{slo}}", colour="bad"),
-            Mark(title="Ticket", expr=firing(names.TICKET, **SLO), text="{{slo}}", colour="warning"),
-            Mark(title="No data", expr=firing(names.NO_DATA, **SLO), text="{{slo}}", colour="unknown"),
+        marks=[  # where two begin at once, the last is on top
+            Mark(title="No data", expr=begins(names.NO_DATA, **SLO), text="{{slo}}", colour="unknown"),
+            Mark(title="Ticket", expr=begins(names.TICKET, **SLO), text="{{slo}}", colour="warning"),
+            Mark(title="Page", expr=begins(names.PAGE, **SLO), text="{{slo}}", colour="bad"),
         ],
         sections=[
             Section(panels=_headline(stack)),
             Section(title="Budget", panels=[_burn_down(), _facts()]),
-            Section(title="Burn rate", panels=[_burning("page", stack), _burning("ticket", stack), _tiers(stack)]),
-            Section(title="Events", panels=[_events(), _indicator(), _alerts()]),
+            Section(title="Burn rate", panels=[_burning("page", stack), _burning("ticket", stack), _fired(stack), _tiers(stack)]),
+            Section(title="Events", panels=[_events(), _indicator(), ALERTS]),
         ],
     )  # fmt: skip
 
@@ -106,7 +113,7 @@ def _headline(stack: Stack) -> list[Panel]:
         ),
         Panel(
             title="Alert", unit="none", values=ALERT,
-            queries=[Query(expr=f"{worst_alert(**SLO)} or 0 * max by (stack, slo) ({INFO})")],
+            queries=[Query(expr=WORST)],
             links=_runbooks(stack, names.PAGE, names.TICKET, names.NO_DATA) or [OVERVIEW],
             description="The gravest alert that fires for this objective, in any of its groups. The links say what to do.",
             **small,
@@ -189,6 +196,20 @@ def _burning(severity: str, stack: Stack) -> Panel:
     )
 
 
+def _fired(stack: Stack) -> Panel:
+    return Panel(
+        title="Alerts over time",
+        kind="timeline",
+        description="The gravest alert that fired for this objective, in any of its groups. The graphs mark where one begins.",
+        unit="none",
+        width=24,
+        height=4,
+        values=FIRED,
+        queries=[Query(expr=WORST, name="Alert")],
+        links=_runbooks(stack, names.PAGE, names.TICKET, names.NO_DATA) or [OVERVIEW],
+    )  # fmt: skip
+
+
 def _tiers(stack: Stack) -> Panel:
     chosen = f"{sel(names.THRESHOLD, stack='$stack')} and on (stack, policy) {INFO}"
     bound = f"max by (tier, long, short) ({chosen})"
@@ -207,17 +228,17 @@ def _tiers(stack: Stack) -> Panel:
         unit="none",
         decimals=1,
         width=24,
-        height=6,
+        height=7,
         sort="Tier",
         columns=[
-            Column(label="tier", title="Tier"),
-            Column(label="long", title="Long window"),
-            Column(label="short", title="Short window"),
+            Column(label="tier", title="Tier", least=80),
+            Column(label="long", title="Long window", least=110),
+            Column(label="short", title="Short window", least=110),
         ],
         queries=[
-            Query(expr=bound, name="Fires above"),
-            Query(expr=now("long", [t.long for t in TIERS]), name="Burn, long", steps=FASTER),
-            Query(expr=now("short", [t.short for t in TIERS]), name="Burn, short", steps=FASTER),
+            Query(expr=bound, name="Fires above", width=92),
+            Query(expr=now("long", [t.long for t in TIERS]), name="Burn, long", width=80, steps=FASTER),
+            Query(expr=now("short", [t.short for t in TIERS]), name="Burn, short", width=86, steps=FASTER),
         ],
         links=_runbooks(stack, names.PAGE, names.TICKET) or [OVERVIEW],
         empty="Every alert of this objective is switched off.",
@@ -230,7 +251,7 @@ def _events() -> Panel:
         title="Good and bad, per second",
         description="Events per second over the base window; of an objective about time, the share of time that was "
         "measured good and bad. Parts of a composite are added up.",
-        unit="short",
+        unit="cps",
         stacked=True,
         low="0",
         queries=[
@@ -254,24 +275,4 @@ def _indicator() -> Panel:
             Query(expr=f"max({sel(names.OBJECTIVE, **SLO)})", name="Objective", colour="warning", dashed=True),
         ],
         links=[SERVICE],
-    )  # fmt: skip
-
-
-def _alerts() -> Panel:
-    return Panel(
-        title="Alerts of this objective",
-        kind="table",
-        description="What fires, or waits to, with all its labels.",
-        unit="none",
-        width=24,
-        height=5,
-        columns=[
-            Column(label="alertname", title="Alert", width=220),
-            Column(label="alertstate", title="State", width=90),
-            Column(label="severity", title="Severity", width=90),
-            *(Column(label=name, hidden=True) for name in ("__name__", "Value", "slo", "stack", "service", "owner", "policy", "tier", "window")),
-        ],
-        queries=[Query(expr=sel("ALERTS", **SLO))],
-        links=[OVERVIEW],
-        empty="No alert fires for this objective.",
     )  # fmt: skip

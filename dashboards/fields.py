@@ -21,6 +21,10 @@ PALETTE: dict[Colour, str] = {
     "yellow": "#F0E442",
     "grey": "#8E8E8E",
 }
+# How far an axis reaches at least, by unit; of all others to one. Over nothing but zeros Grafana would draw 0 to 100.
+# Little enough that one event in minutes, or one in a thousand, is seen to be more than none.
+LEAST = {"percentunit": "0.001", "s": "0.001", "reqps": "0.01", "cps": "0.01", "ops": "0.01", "iops": "0.01",
+         "cpm": "0.5", "opm": "0.5"}  # fmt: skip
 TEXT, CLEAR = "text", "transparent"  # what is plain: as text, and as the ground behind it
 DASH = {"fill": "dash", "dash": [8, 8]}
 
@@ -56,6 +60,50 @@ def mappings(values: Sequence[Value], plain: str = TEXT) -> list[JSON]:
         else:
             worded[value.of] = result
     return [*([{"type": "value", "options": worded}] if worded else []), *special]
+
+
+def axis(panel: Panel) -> JSON:
+    """What the axis shows at least: every bound, and more than nothing."""
+    bounds = sorted(number(s.at) for s in panel.steps if s.at != "-inf")
+    least = number(LEAST.get(panel.unit, "1"))
+    if not bounds:
+        return {"axisSoftMax": least}
+    return {"axisSoftMin": bounds[0], "axisSoftMax": bounds[-1] if bounds[-1] > 0 else least}
+
+
+def bars() -> JSON:
+    """Options of a bar gauge: a line for each value, its name on the left."""
+    return {
+        "displayMode": "basic",
+        "valueMode": "color",
+        "namePlacement": "left",
+        "showUnfilled": True,
+        "sizing": "auto",
+        "minVizWidth": 8,
+        "minVizHeight": 16,
+        "maxVizHeight": 40,
+        "orientation": "horizontal",
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "legend": {"showLegend": False, "displayMode": "hidden", "placement": "bottom", "calcs": []},
+    }
+
+
+def heatmap(unit: str) -> JSON:
+    """Options of a heatmap over classic buckets, whose bounds have the unit."""
+    return {
+        "calculate": False,
+        "cellGap": 1,
+        "cellValues": {"unit": "reqps"},
+        "color": {"mode": "scheme", "scheme": "Oranges", "fill": PALETTE["warning"], "scale": "exponential",
+                  "exponent": 0.5, "steps": 64, "reverse": False},
+        "exemplars": {"color": PALETTE["blue"]},
+        "filterValues": {"le": 1e-9},
+        "legend": {"show": True},
+        "rowsFrame": {"layout": "auto"},
+        "showValue": "never",
+        "tooltip": {"mode": "single", "yHistogram": False, "showColorScale": False},
+        "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit},
+    }  # fmt: skip
 
 
 def ref(index: int) -> str:
@@ -112,6 +160,8 @@ def _label(column: Column, links: dict[str, list[JSON]]) -> Iterable[tuple[str, 
     yield "custom.filterable", True
     if column.width:
         yield "custom.width", column.width
+    if column.least:
+        yield "custom.minWidth", column.least
     if links.get(column.label):
         yield "links", links[column.label]
 

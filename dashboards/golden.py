@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from dashboards import bounds, objectives
+from dashboards import bounds, firing, objectives
 from dashboards.bounds import Bound, as_text
 from dashboards.queries import Scope
 from slo import names, promql
-from slo.board import Board, Colour, Column, Link, Panel, Query, Section, Step
+from slo.board import Board, Colour, Column, Kind, Link, Panel, Query, Section, Step
 from slo.links import runbook_url
 from slo.model import SLO, Monitor, NotMeasured, Service, Signal, Stack, signal_monitors
 from slo.names import sel
@@ -46,7 +46,7 @@ def _board(stack: Stack, service: Service) -> Board:
         title=f"{service.name}: golden signals",
         question=f"How is {service.name}: latency, traffic, errors, saturation?{about}",
         sections=[
-            Section(panels=[*_objectives(stack, service, slos), _alerts(stack, service)]),
+            Section(panels=[*_objectives(stack, service, slos), _alerts(stack, service, slos)]),
             *_signals(stack, service, slos),
             *_watched(stack, service),
         ],
@@ -60,25 +60,30 @@ def _objectives(stack: Stack, service: Service, slos: tuple[SLO, ...]) -> list[P
     return [objectives.table(scope, min(4 + len(slos), 12), (OVERVIEW,), whose=False)]
 
 
-def _alerts(stack: Stack, service: Service) -> Panel:
-    hidden = ("__name__", "Value", "stack", "service", "owner", "tier", "policy", "window")
-    return Panel(
-        title="Alerts of this service",
-        kind="table",
-        description="What fires, or waits to, with all its labels.",
-        unit="none",
-        width=24,
-        height=5,
-        columns=[
-            Column(label="alertname", title="Alert", width=250),
-            Column(label="alertstate", title="State", width=90),
-            Column(label="severity", title="Severity", width=90),
-            *(Column(label=name, hidden=True) for name in hidden),
-        ],
-        queries=[Query(expr=sel("ALERTS", stack=stack.name, service=service.name))],
-        links=[OVERVIEW],
-        empty="No alert of this service fires.",
+def _alerts(stack: Stack, service: Service, slos: tuple[SLO, ...]) -> Panel:
+    detail = Link(
+        title="Details of this objective",
+        to=f"{names.DETAIL}?var-stack={stack.name}&var-slo=${{__data.fields.slo}}",
     )
+    objective = [Column(label="slo", title="Objective", least=180, link=detail)] if slos else []
+    labels = [
+        Column(label=name, title=_title(name), least=110) for name in _labels_of_alerts(stack, service, slos)
+    ]
+    chosen = {"stack": stack.name, "service": service.name}
+    return firing.table("service", chosen, [*objective, *labels], (OVERVIEW,), "No alert of this service fires.")  # fmt: skip
+
+
+def _labels_of_alerts(stack: Stack, service: Service, slos: tuple[SLO, ...]) -> list[str]:
+    """What tells a service's alerts apart beside their names."""
+    found = {label for slo in slos for label in (*slo.by, *slo.labels)}
+    for monitor in stack.all_monitors:
+        if monitor.service.name == service.name:
+            found |= {*monitor.labels, *(promql.result_labels(monitor.expr) or ())}
+    return sorted(found - {*firing.HIDDEN, "slo", *(column.label for column in firing.SHOWN)})
+
+
+def _title(label: str) -> str:
+    return label.replace("_", " ").capitalize()
 
 
 def _signals(stack: Stack, service: Service, slos: tuple[SLO, ...]) -> Iterator[Section]:
@@ -129,7 +134,12 @@ def _drawn(
     histogram = bounds.histogram_of(expr)
     if histogram is None:
         queries = [_drawn_query(kind, expr, title), *_budgets(stack, expr, slos)]
-        yield Panel(title=title, queries=queries, low="0", description=_said(kind, service, found), **common)
+        drawn: Kind = "timeseries"
+        if _counted(kind, expr) and not found:
+            drawn, common["height"] = "events", 10  # room for the table of its sorts
+        yield Panel(
+            title=title, kind=drawn, queries=queries, low="0", description=_said(kind, service, found), **common
+        )  # fmt: skip
         return
     classic = histogram.metric.endswith("_bucket")
     rate = f"rate({histogram}[{WINDOW}])"
@@ -160,6 +170,16 @@ def _drawn_query(kind: str, expr: str, title: str) -> Query:
         return Query(expr=f"{expr} or 0 * {whole}", name=legend)
     return Query(
         expr=expr, name=legend, empty="No such event was counted yet: its series is born with the first."
+    )
+
+
+def _counted(kind: str, expr: str) -> bool:
+    """Whether it counts errors of several sorts, which add up."""
+    return (
+        kind == "errors"
+        and WINDOW in expr
+        and promql.denominator(expr) is None
+        and bool(promql.result_labels(expr))
     )
 
 
@@ -227,9 +247,11 @@ def _monitor(stack: Stack, monitor: Monitor) -> Panel:
             description=f"{monitor.summary} The value is drawn while the alert's condition holds.",
             unit=_unit(monitor.expr), empty="The alert's condition does not hold.", **common,
         )  # fmt: skip
-    legend = " ".join(f"{{{{{n}}}}}" for n in sorted(promql.result_labels(split.query) or ()))
+    labels = sorted(promql.result_labels(split.query) or ())
+    if len(labels) > 1:  # too many series for a line: those that alert come first
+        common |= {"sort": "-Last *" if split.op.startswith(">") else "Last *", "height": 8}
     return Panel(
-        queries=[Query(expr=split.query, name=legend or "Now")],
+        queries=[Query(expr=split.query, name=" ".join(f"{{{{{n}}}}}" for n in labels) or "Now")],
         description=f"{monitor.summary} It alerts when the value is {split.op} {split.bound}, the dashed line.",
         unit=_unit(split.query), steps=[Step(at=bound, colour="bad")], **common,
     )  # fmt: skip

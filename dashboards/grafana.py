@@ -13,15 +13,18 @@ import grafanalib.core as G
 
 from dashboards import fields
 from dashboards.annotations import annotation, built_in
-from dashboards.fields import JSON, PALETTE
+from dashboards.fields import JSON
 from dashboards.layout import Place, Row, rows
 from dashboards.normalise import normalise, plain
 from slo import promql
-from slo.board import Board, Link, Panel, Query, Variable
+from slo.board import RANKS, Board, Link, Panel, Query, Variable
 
 SCHEMA_VERSION = 41  # what kube-prometheus-stack ships; 42 is the last of the v1 API
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 INSTANT = ("stat", "lines", "table", "bars")
+BARS = 60  # of a graph of events: wide enough to be told apart, each of all that happened in its time
+WIDE = 12  # columns of a graph that has room for a table at its side
+CALCULATED = dict(zip(RANKS, ("max", "lastNotNull"), strict=True))
 KEPT = "${__url_time_range}&${datasource:queryparam}"  # what a link carries along
 
 
@@ -142,6 +145,7 @@ def _panel(panel: Panel, place: Place, pace: Pace) -> Any:
         "stat": _stat,
         "lines": _stat,
         "timeseries": _timeseries,
+        "events": _timeseries,
         "table": _table,
         "bars": _bars,
         "timeline": _timeline,
@@ -157,6 +161,7 @@ def _common(panel: Panel, place: Place, pace: Pace) -> dict[str, Any]:
         "description": panel.description,
         "gridPos": _grid(place),
         "links": [_link(link) for link in panel.links],
+        "maxDataPoints": BARS if panel.kind == "events" else None,
     }
     if panel.kind == "text":
         return common
@@ -239,25 +244,39 @@ def _stat(panel: Panel, common: dict[str, Any]) -> Any:
 
 
 def _timeseries(panel: Panel, common: dict[str, Any]) -> Any:
+    events = panel.kind == "events"
+    stacked = panel.stacked or events
     drawn = G.TimeSeries(
         **common,
-        lineWidth=2,
-        fillOpacity=30 if panel.stacked else 0,
+        drawStyle="bars" if events else "line",
+        lineWidth=0 if events else 2,
+        fillOpacity=100 if events else 30 if stacked else 0,
         showPoints="never",
-        legendDisplayMode="list",
-        legendPlacement="bottom",
         tooltipMode="multi",
         tooltipSort="desc",
         thresholdsStyleMode="dashed" if panel.steps else "off",
-        stacking={"mode": "normal" if panel.stacked else "none", "group": "A"},
+        stacking={"mode": "normal" if stacked else "none", "group": "A"},
         overrides=fields.of_series(panel),
     )
-    defaults = _defaults(panel) | {"color": {"mode": "palette-classic"}}
-    if panel.steps:
-        bounds = [fields.number(s.at) for s in panel.steps if s.at != "-inf"]
-        defaults["custom"] = {"axisSoftMin": min(bounds), "axisSoftMax": max(bounds)}
-    drawn.extraJson = {"fieldConfig": {"defaults": defaults}, "options": {"legend": {"showLegend": True}}}
+    defaults = _defaults(panel) | {"color": {"mode": "palette-classic"}, "custom": fields.axis(panel)}
+    drawn.extraJson = {"fieldConfig": {"defaults": defaults}, "options": {"legend": _legend(panel)}}
     return drawn
+
+
+def _legend(panel: Panel) -> JSON:
+    """The names of the series in a line; ranked in a table, which a narrow window has below the graph in any case."""
+    order = panel.sort or ("-Max" if panel.kind == "events" else "")
+    if not order:
+        return {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}
+    by = order.removeprefix("-")
+    return {
+        "showLegend": True,
+        "displayMode": "table",
+        "placement": "right" if panel.width >= WIDE else "bottom",
+        "calcs": [CALCULATED[by]],
+        "sortBy": by,
+        "sortDesc": order.startswith("-"),
+    }
 
 
 def _table(panel: Panel, common: dict[str, Any]) -> Any:
@@ -282,22 +301,9 @@ def _table(panel: Panel, common: dict[str, Any]) -> Any:
 
 
 def _bars(panel: Panel, common: dict[str, Any]) -> Any:
-    options = {
-        "displayMode": "basic",
-        "valueMode": "color",
-        "namePlacement": "left",
-        "showUnfilled": True,
-        "sizing": "auto",
-        "minVizWidth": 8,
-        "minVizHeight": 16,
-        "maxVizHeight": 40,
-        "orientation": "horizontal",
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-        "legend": {"showLegend": False, "displayMode": "hidden", "placement": "bottom", "calcs": []},
-    }
     return _Panel(
         **common,
-        extraJson=_config(panel, fields.of_series(panel)) | {"type": "bargauge", "options": options},
+        extraJson=_config(panel, fields.of_series(panel)) | {"type": "bargauge", "options": fields.bars()},
     )
 
 
@@ -319,21 +325,8 @@ def _timeline(panel: Panel, common: dict[str, Any]) -> Any:
 
 
 def _heatmap(panel: Panel, common: dict[str, Any]) -> Any:
-    options = {
-        "calculate": False,
-        "cellGap": 1,
-        "cellValues": {"unit": "reqps"},
-        "color": {"mode": "scheme", "scheme": "Oranges", "fill": PALETTE["warning"], "scale": "exponential",
-                  "exponent": 0.5, "steps": 64, "reverse": False},
-        "exemplars": {"color": PALETTE["blue"]},
-        "filterValues": {"le": 1e-9},
-        "legend": {"show": True},
-        "rowsFrame": {"layout": "auto"},
-        "showValue": "never",
-        "tooltip": {"mode": "single", "yHistogram": False, "showColorScale": False},
-        "yAxis": {"axisPlacement": "left", "reverse": False, "unit": panel.unit},
-    }  # fmt: skip
-    return _Panel(**common, extraJson=_config(panel, []) | {"type": "heatmap", "options": options})
+    drawn = {"type": "heatmap", "options": fields.heatmap(panel.unit)}
+    return _Panel(**common, extraJson=_config(panel, []) | drawn)
 
 
 def _text(panel: Panel, common: dict[str, Any]) -> Any:

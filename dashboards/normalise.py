@@ -11,7 +11,7 @@ from dashboards.fields import JSON
 _DASHBOARD = {"__inputs", "gnetId", "hideControls", "id", "rows", "sharedCrosshair", "style"}
 _PANEL = {
     "cacheTimeout", "cards", "color", "columns", "dataFormat", "editable", "error", "fontSize", "heatmap", "height",
-    "hideZeroBuckets", "highlightCards", "legend", "mappings", "maxDataPoints", "minSpan", "repeatDirection",
+    "hideZeroBuckets", "highlightCards", "legend", "mappings", "minSpan", "repeatDirection",
     "reverseYBuckets", "span", "tooltip", "xAxis", "xBucketNumber", "xBucketSize", "yAxis", "yBucketBound",
     "yBucketNumber", "yBucketSize",
 }  # fmt: skip
@@ -39,7 +39,7 @@ def _panel(panel: JSON) -> JSON:
     if "targets" in p:
         p["targets"] = [{k: v for k, v in t.items() if k not in _TARGET} for t in p["targets"]]
     if p["type"] in ("row", "text"):
-        for key in ("fieldConfig", "targets", "datasource"):
+        for key in ("fieldConfig", "targets", "datasource", "maxDataPoints"):
             p.pop(key, None)
     if "panels" in p:
         p["panels"] = [_panel(inner) for inner in p["panels"]]

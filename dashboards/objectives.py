@@ -31,21 +31,22 @@ def table(scope: Scope, height: int, links: tuple[Link, ...], whose: bool = True
     return Panel(
         title="Each objective",
         kind="table",
-        description="One line for each objective, and for each group of one that has groups. Burn rate 1 spends exactly "
+        description="One line for each objective, and for each group of one that has groups. Budget: what is "
+        "left of it. Burn rate 1 spends exactly "
         "the budget of a period. Gone in: when the last hour goes on; lasts: for the whole period at that rate. "
         "Alert: the gravest that fires for the objective.",
         height=height,
         width=24,
-        sort="Budget left",
+        sort="Budget",
         missing="–",
         columns=[
-            Column(label="slo", title="Objective", width=210 if whose else 0, link=Link(title="Details of this objective", to=detail)),
+            Column(label="slo", title="Objective", least=184, link=Link(title="Details of this objective", to=detail)),
             Column(label="window", title="Period", width=75),
             *(known if whose else (c.model_copy(update={"hidden": True}) for c in known)),
         ],
         queries=[
-            Query(expr=scope.alert, name="Alert", unit="none", width=70, values=ALERT),
-            Query(expr=scope.left, name="Budget left", unit="percentunit", decimals=1, width=100, steps=LOW),
+            Query(expr=scope.alert, name="Alert", unit="none", width=68, values=ALERT),
+            Query(expr=scope.left, name="Budget", unit="percentunit", decimals=1, width=84, steps=LOW),
             Query(expr=scope.gone_or_lasts("1h"), name="Gone in", unit="dtdurations", width=95,
                   values=LASTS),
             *(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from slo import names
 from slo.board import Value
 from slo.names import sel
+from slo.promql import WINDOW
 
 KNOWN = "service, owner, tier"
 ALERT = (
@@ -95,6 +96,12 @@ class Scope:
 
 def firing(alert: str, **labels: str) -> str:
     return sel("ALERTS", alertname=alert, alertstate="firing", **labels)
+
+
+def begins(alert: str, **labels: str) -> str:
+    """Where an alert that did not fire fires, at whatever distance Grafana asks: an alert between two of its points too."""
+    fires = firing(alert, **labels)
+    return f"max_over_time({fires}[{WINDOW}]) unless {fires} offset {WINDOW}"
 
 
 def worst_alert(**labels: str) -> str:

@@ -12,10 +12,13 @@ from slo import promql
 from slo.errors import DefinitionError
 from slo.sli import EventsLike, Model, PromQL
 
-Kind: TypeAlias = Literal["stat", "lines", "timeseries", "table", "bars", "timeline", "heatmap", "text"]
+Kind: TypeAlias = Literal[
+    "stat", "lines", "timeseries", "events", "table", "bars", "timeline", "heatmap", "text"
+]
 # What a colour says. The first five mean something; the others only tell series apart.
 Colour: TypeAlias = Literal["good", "warning", "bad", "unknown", "plain", "blue", "purple", "yellow", "grey"]
 
+RANKS = ("Max", "Last *")  # what the legend of a graph can be ordered by, in Grafana's words
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?|-inf")
 GRID = 24  # columns
@@ -121,11 +124,16 @@ def parse(expr: str) -> object:
 
 
 class Column(Model):
-    """A label that a table shows, in the order written; `hidden` ones serve links only."""
+    """A label that a table shows, in the order written; `hidden` ones serve links only.
+
+    In pixels: `width` is what the column has; without it, it has a share of what the others leave, `least` at least.
+    A phone shows 338 of a table before it is moved sideways.
+    """
 
     label: str
     title: str = ""
     width: int = 0
+    least: int = 0
     link: Link | None = None
     hidden: bool = False
 
@@ -136,7 +144,9 @@ class Panel(Model):
     `empty` says why the panel may be empty when all is well; without it an empty panel is a fault. `missing` stands
     where a value is missing: by default the reason of `empty`, or "no data". `unit` is a
     Grafana unit id ("percentunit", "s", "reqps", "short"). `sort` names the column that orders a table, "-" before it
-    turns the order round. `range` is a time range of its own ("62d", "now-1M/M"). `of` is the text of a text panel.
+    turns the order round; a graph of more series than a line can name has such a table as its legend, by "Max" or
+    "Last *". "events" are bars on top of each other, of what happens now and then, with a legend by "-Max". `range` is
+    a time range of its own ("62d", "now-1M/M"). `text` is that of a text panel.
     """
 
     title: str = Field(min_length=1)
@@ -196,6 +206,10 @@ class Panel(Model):
             raise DefinitionError(f"panel {self.title!r} shows nothing: give it queries=[Query(expr=...)]")
         if self.kind == "heatmap" and len(self.queries) != 1:
             raise DefinitionError(f"panel {self.title!r} is a heatmap: it takes one query, by (le)")
+        if self.kind == "timeseries" and self.sort and self.sort.removeprefix("-") not in RANKS:
+            raise DefinitionError(
+                f"panel {self.title!r} lists its series by {self.sort!r}: write 'Max' or 'Last *', or '-' before it"
+            )
         if len(self.queries) > 26:
             raise DefinitionError(f"panel {self.title!r} has {len(self.queries)} queries: 26 are the most")
         return self
@@ -231,7 +245,11 @@ class Variable(Model):
 
 
 class Mark(Model):
-    """Moments that every graph of a board marks, such as firing alerts. `text` may name labels: "{{alertname}}"."""
+    """Moments that every graph of a board marks, such as firing alerts. `text` may name labels: "{{alertname}}".
+
+    `$window` in its query is the time from one evaluation to the next. A mark that stands as long as something lasts
+    is two lines, and at the edge of a graph they hide it: mark where it begins.
+    """
 
     title: str
     expr: PromQL

@@ -140,7 +140,7 @@ class View:
     def request(self, panel: Mapping[str, Any], target: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """What Prometheus is asked for a target: the path, and its parameters."""
         span = self._span_of(panel)
-        points = max(1, WIDTH * panel["gridPos"]["w"] // 24)
+        points = panel.get("maxDataPoints") or max(1, WIDTH * panel["gridPos"]["w"] // 24)
         minimum = self._seconds(target["interval"]) if target.get("interval") else DEFAULT_SCRAPE
         step = max(_rounded(span / points), minimum, -(-span // 11000))
         expr = self.fill(target["expr"], step, minimum, span)

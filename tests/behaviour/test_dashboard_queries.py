@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 import dashboards
+from alerts.rules import rule_files
 from dashboards import Dashboard
+from dashboards.queries import firing
 from slo import names, promql
 from slo.board import Panel
 from slo.catalog.boards.words import READINESS
@@ -26,6 +28,17 @@ BY_UID = {d.uid: d for d in BUILT}
 TROUBLE = (TAMPERED, EARLY, OUTAGE)
 # The generated tests of the rules prove that each of these yields something when it should.
 CONDITIONS = {monitor.expr for monitor in STACK.all_monitors}
+
+
+# Labels that alerts can have. Not each of them fires in this world, so that a table of alerts may lack some.
+ALERTED = {
+    label
+    for file in rule_files(STACK, TIMING)
+    for group in file.groups
+    for rule in group.rules
+    if rule.alert
+    for label in (*rule.labels, *(promql.result_labels(rule.expr) or ()))
+}
 
 
 def _alike() -> set[str]:
@@ -124,7 +137,10 @@ def test_every_name_that_a_panel_uses_is_in_its_answers(
             assert json["type"] != "heatmap" or "le" in series["metric"], _said(json, ref)
     assert grafana.refs_named(json) <= merged.keys()
     if json["type"] == "table":
-        fields, unknown = grafana.organised(json, grafana.table_fields(merged))
+        known = grafana.table_fields(merged) | (
+            ALERTED if panel.queries[0].expr.startswith("ALERTS{") else set()
+        )
+        fields, unknown = grafana.organised(json, known)
         assert not unknown, f"{json['title']!r} arranges fields that do not exist: {unknown}"
         lost = grafana.named_fields(json) - fields
         assert not lost, (
@@ -191,6 +207,44 @@ def test_marks_of_a_dashboard_are_set_in_an_outage(asked: Asked, dashboard: Dash
             {"legendFormat": mark.get("textFormat", "") + mark.get("titleFormat", "")}
         )
         assert all(labels <= s["metric"].keys() for s in series), f"{mark['name']}: {labels}"
+
+
+@pytest.mark.parametrize("step", [30, 120, 900], ids=lambda s: f"{s}s")
+def test_a_mark_stands_where_an_alert_begins(asked: Asked, step: int) -> None:
+    """Once, however far apart Grafana's points are: one at each of them would cover the graph."""
+    dashboard = BY_UID[names.DETAIL]
+    (page,) = (m for m in dashboard.json["annotations"]["list"] if m["name"] == "Page")
+    start, end = TAMPERED // step * step, OUTAGE // step * step
+    chosen = {"stack": STACK.name, "slo": "scanner-uptime"}
+    view = View(asked, dashboard.json, OUTAGE, chosen)
+    marks = asked.get(
+        "query_range", query=view.fill(page["target"]["expr"], step), start=start, end=end, step=step
+    )
+    fires = asked.get(
+        "query_range", query=f"max({firing(names.PAGE, **chosen)})", start=start, end=end, step=30
+    )
+    (mark,), (fire,) = (found["result"] for found in (marks, fires))
+    ((at, _),) = mark["values"]
+    begun = fire["values"][0][0]
+    assert begun <= at < begun + step
+    assert len(fire["values"]) > 2
+
+
+@pytest.mark.parametrize(("dashboard", "json", "panel"), [c for c in CASES if c.values[1]["type"] == "table"])
+def test_no_column_has_the_raw_name_of_a_label(
+    asked: Asked, dashboard: Dashboard, json: dict[str, Any], panel: Panel
+) -> None:
+    """Each has a title, but for what tells the groups of an objective apart: the generic dashboards do not know it."""
+    found = [
+        _answers(view, json)
+        for moment in (HEALTHY, *TROUBLE)
+        for view in _views(asked, dashboard.uid, moment)
+    ]
+    fields = grafana.table_fields({ref: [s for a in found for s in a[ref]] for ref in found[0]})
+    options = json["transformations"][-1]["options"]
+    raw = {f for f in fields if not options["excludeByName"].get(f)} - options["renameByName"].keys()
+    groups = {label for stack in STACKS for slo in stack.slos for label in slo.by}
+    assert raw <= (groups if dashboard.uid in names.GENERIC_BOARDS else set())
 
 
 @pytest.mark.parametrize("moment", [HEALTHY, TAMPERED, OUTAGE], ids=["healthy", "tampered", "outage"])

@@ -139,6 +139,48 @@ def test_what_one_query_has_for_itself_is_found_by_its_letter() -> None:
     ]
 
 
+# Graphs
+
+
+def custom(**changes: Any) -> dict[str, Any]:
+    return dict(one(**changes)["fieldConfig"]["defaults"]["custom"])
+
+
+def legend(**changes: Any) -> dict[str, Any]:
+    return dict(one(**changes)["options"]["legend"])
+
+
+@pytest.mark.parametrize(
+    ("unit", "top"), [("reqps", 0.01), ("cpm", 0.5), ("percentunit", 0.001), ("short", 1)]
+)
+def test_a_graph_of_zeros_has_an_axis_of_little_more(unit: str, top: float) -> None:
+    """In its own unit: left alone, Grafana draws one up to 100, as if there could be so much."""
+    assert custom(unit=unit)["axisSoftMax"] == top
+
+
+def test_an_axis_reaches_to_every_bound() -> None:
+    """A dashed line is in the picture; one at zero is no reason for an axis up to 100 either."""
+    steps = [Step(at="-inf", colour="plain"), Step(at="5", colour="warning"), Step(at="9", colour="bad")]
+    assert (custom(steps=steps)["axisSoftMin"], custom(steps=steps)["axisSoftMax"]) == (5, 9)
+    assert custom(steps=[Step(at="0", colour="bad")])["axisSoftMax"] == 1
+
+
+def test_names_stand_in_a_line_unless_they_are_too_many() -> None:
+    """Then they are a table, ordered by what counts: at the side of a wide graph, below a narrow one."""
+    assert legend()["displayMode"] == "list"
+    wide, narrow = (legend(sort="-Last *", width=width) for width in (12, 8))
+    assert wide == {"showLegend": True, "displayMode": "table", "placement": "right", "calcs": ["lastNotNull"],
+                    "sortBy": "Last *", "sortDesc": True}  # fmt: skip
+    assert narrow == wide | {"placement": "bottom"}
+
+
+def test_events_are_bars_on_top_of_each_other_and_the_most_frequent_is_named_first() -> None:
+    """A line would run from one event to the next, as if it went on in between."""
+    drawn_ = custom(kind="events")
+    assert (drawn_["drawStyle"], drawn_["stacking"]["mode"]) == ("bars", "normal")
+    assert (legend(kind="events")["sortBy"], legend(kind="events")["sortDesc"]) == ("Max", True)
+
+
 # Queries
 
 
@@ -164,13 +206,13 @@ def test_what_shows_the_present_asks_for_the_present(kind: str) -> None:
     assert (target["instant"], target["range"]) == (True, False)
 
 
-@pytest.mark.parametrize("kind", ["timeseries", "timeline", "heatmap"])
+@pytest.mark.parametrize("kind", ["timeseries", "events", "timeline", "heatmap"])
 def test_what_shows_time_asks_for_a_range(kind: str) -> None:
-    """At the panel's own resolution."""
+    """At the panel's own resolution; but bars are few enough to be told apart."""
     found = one(kind=kind)
     (target,) = found["targets"]
     assert (target["instant"], target["range"]) == (False, True)
-    assert "maxDataPoints" not in found
+    assert found.get("maxDataPoints") == (60 if kind == "events" else None)
     assert "intervalFactor" not in target
 
 
@@ -203,6 +245,18 @@ def test_the_values_of_a_single_query_have_no_letter() -> None:
     """Grafana calls them Value then."""
     (organize,) = one(kind="table", queries=[Query(expr="a", name="Left")])["transformations"]
     assert organize["options"]["renameByName"] == {"Value": "Left"}
+
+
+def test_a_column_has_its_width_or_a_share_of_what_is_left() -> None:
+    """A share is no less than the column needs to be read."""
+    found = one(kind="table", columns=[Column(label="slo", least=180), Column(label="owner", width=90)])
+    sizes = {
+        o["matcher"]["options"]: {p["id"]: p["value"] for p in o["properties"]}
+        for o in found["fieldConfig"]["overrides"]
+    }
+    assert sizes["slo"]["custom.minWidth"] == 180
+    assert "custom.width" not in sizes["slo"]
+    assert sizes["owner"]["custom.width"] == 90
 
 
 def test_a_cell_links_to_what_its_line_is_about() -> None:
@@ -245,7 +299,7 @@ def test_no_null_is_left_but_in_thresholds() -> None:
             return [p for v in value for p in nulls(v, at)]
         return [at] if value is None else []
 
-    kinds = ("stat", "lines", "timeseries", "table", "bars", "timeline", "heatmap")
+    kinds = ("stat", "lines", "timeseries", "events", "table", "bars", "timeline", "heatmap")
     found = drawn(
         *(panel(title=k, kind=k) for k in kinds), panel(title="t", kind="text", queries=[], text="x")
     )
@@ -364,6 +418,46 @@ def test_the_bound_of_an_alert_is_drawn() -> None:
     """Above what it fires."""
     signal = Signal(query="queue", alert="QueueDeep", when=Above("100"))
     assert [(b.value, b.of) for b in bounds.of_alert(signal)] == [(100, "alerts above 100")]
+
+
+def test_errors_of_several_sorts_are_events() -> None:
+    """They add up; a share of them does not, nor do errors of one sort come as a list."""
+    sorts = Signal(query="sum by (reason) (rate(bad_total[$window]))", title="By reason")
+    share = Signal(query=f"{sorts.query} / on () group_left () sum(rate(all_total[$window]))", title="Share")
+    plain = Signal(query="bad_total", title="Bad")
+    service = Service(
+        name="api", owner="team", signals=SIGNALS.model_copy(update={"errors": (sorts, share, plain)})
+    )
+    found = golden(slo(service=service))
+    assert [found[t].kind for t in ("By reason", "Share", "Bad")] == ["events", "timeseries", "timeseries"]
+
+
+@pytest.mark.parametrize(("condition", "order"), [("> 3", "-Last *"), ("< 3", "Last *"), ("== 0", "Last *")])
+def test_what_alerts_is_listed_first(condition: str, order: str) -> None:
+    """Of a watched value with many series: the highest where too much alerts, else the lowest."""
+    watch = Monitor(
+        name="Wrong", service=API, condition=f"min by (image, check) (verdict) {condition}", summary="Wrong."
+    )
+    (found,) = [p for p in built(monitors=[watch], slos=[])["golden-api"].panels if p.title == "Wrong"]
+    assert found.sort == order
+
+
+def test_the_labels_of_alerts_have_titles() -> None:
+    """Those of the service's monitors and of its objectives' groups; an objective leads to its details."""
+    watch = Monitor(
+        name="Wrong",
+        service=API,
+        condition="min by (image_name) (verdict) == 0",
+        summary="Wrong.",
+        labels={"feeds": "x"},
+    )
+    board = built(slo(service=API, by=["region"]), monitors=[watch])["golden-api"]
+    (table,) = [p for p in board.panels if p.title == "Alerts of this service"]
+    shown = {c.label: c.title for c in table.columns if not c.hidden}
+    assert shown == {"alertname": "Alert", "alertstate": "State", "severity": "Severity", "slo": "Objective",
+                     "feeds": "Feeds", "image_name": "Image name", "region": "Region"}  # fmt: skip
+    (detail,) = [c.link.to for c in table.columns if c.label == "slo" and c.link is not None]
+    assert detail == "slo-detail?var-stack=demo&var-slo=${__data.fields.slo}"
 
 
 def test_not_measured_says_why() -> None:

@@ -148,9 +148,9 @@ def _open_alerts() -> Panel:
         height=14,
         width=8,
         columns=[
-            Column(label="alertname", title="Alert", width=250),
-            Column(label="severity", title="Severity", width=90),
-            Column(label="service", title="Service", width=110),
+            Column(label="alertname", title="Alert", least=180),
+            Column(label="severity", title="Severity", width=86),
+            Column(label="service", title="Service", width=105),
             Column(label="Value", hidden=True),
         ],
         queries=[Query(expr=f"count by ({', '.join(shown)}) ({sel('ALERTS', **RULES, alertstate='firing')})")],
@@ -169,8 +169,8 @@ def _versions(m: Metrics) -> Panel:
         height=14,
         width=6,
         columns=[
-            Column(label="channel", title="Channel", width=90),
-            Column(label="version", title="Version"),
+            Column(label="channel", title="Channel", width=95),
+            Column(label="version", title="Version", least=110),
         ],
         queries=[
             Query(

@@ -109,7 +109,7 @@ def _images(m: Metrics) -> Panel:
             expr=state(match(c.verified, check=check), match(c.last_check, check=check), c.unknown_age, "component"),
             name=check.capitalize() if check != "sbom" else "SBOM",
             unit="none",
-            width=120,
+            width=97,
             values=JUDGED,
         )
         for check in CHECKS
@@ -122,7 +122,7 @@ def _images(m: Metrics) -> Panel:
         unit="none",
         height=9,
         columns=[
-            Column(label="component", title="Component", width=190),
+            Column(label="component", title="Component", least=144),
             Column(label="Value #A", hidden=True),
         ],
         queries=[
@@ -130,9 +130,9 @@ def _images(m: Metrics) -> Panel:
             *columns,
             Query(
                 expr=f"time() - min by (component) ({c.last_check})",
-                name="Oldest verdict",
+                name="Oldest",
                 unit="dtdurations",
-                width=130,
+                width=95,
             ),
         ],
         links=[COSIGN],
@@ -164,7 +164,7 @@ def _outcomes(m: Metrics) -> Panel:
 def _reasons(m: Metrics) -> list[Panel]:
     return [
         Panel(
-            title=title, unit="cpm", low="0", description=text, links=[COSIGN], empty=empty,
+            title=title, kind="events", unit="cpm", low="0", height=10, description=text, links=[COSIGN], empty=empty,
             queries=[Query(expr=f"60 * sum by (check, reason) (rate({s}[{WINDOW}])) > 0", name="{{check}}: {{reason}}")],
         )
         for title, s, text, empty in (
@@ -189,7 +189,7 @@ def _log(m: Metrics) -> list[Panel]:
             description=f"How long the log takes to answer our probes. Dashed: the bound of its objective, {k.below}.",
         ),
         Panel(
-            title="Failed probes", unit="cpm", low="0", links=[REKOR], empty="No probe fails.",
+            title="Failed probes", kind="events", unit="cpm", low="0", height=10, links=[REKOR], empty="No probe fails.",
             queries=[Query(expr=failed, name="{{operation}}: {{reason}}")],
             description="Probes a minute that failed, by operation and reason.",
         ),
@@ -227,13 +227,13 @@ def _bundles(m: Metrics) -> list[Panel]:
     return [
         Panel(
             title="Manifests by channel", kind="table", unit="none", height=7, links=[RELEASES],
-            columns=[Column(label="channel", title="Channel")],
+            columns=[Column(label="channel", title="Channel", least=95)],
             queries=[
-                Query(expr=state(r.manifest, r.manifest_check, r.unknown_age, "channel"), name="Manifest", width=110,
+                Query(expr=state(r.manifest, r.manifest_check, r.unknown_age, "channel"), name="Manifest", width=97,
                       values=JUDGED),
-                Query(expr=f"time() - max by (channel) ({r.manifest_check})", name="Verdict", unit="dtdurations", width=110),
-                Query(expr=f"time() - max by (channel) ({r.references_check})", name="References", unit="dtdurations", width=110),
-                Query(expr=f"time() - max by (channel) ({r.released})", name="Released", unit="dtdurations", width=110),
+                Query(expr=f"time() - max by (channel) ({r.manifest_check})", name="Verdict", unit="dtdurations", width=100),
+                Query(expr=f"time() - max by (channel) ({r.references_check})", name="References", unit="dtdurations", width=100),
+                Query(expr=f"time() - max by (channel) ({r.released})", name="Released", unit="dtdurations", width=100),
             ],
             description="Signature and checksum of each channel's manifest; how old the verdicts on it and on all its "
             "references are, and the release itself.",
@@ -241,9 +241,9 @@ def _bundles(m: Metrics) -> list[Panel]:
         Panel(
             title="References that are wrong", kind="table", unit="none", height=7, links=[RELEASES],
             columns=[
-                Column(label="channel", title="Channel", width=90),
-                Column(label="component", title="Component", width=180),
-                Column(label="kind", title="Kind"),
+                Column(label="channel", title="Channel", width=95),
+                Column(label="component", title="Component", least=144),
+                Column(label="kind", title="Kind", least=95),
                 Column(label="Value", hidden=True),
             ],
             queries=[Query(expr=wrong)], empty="Every reference resolves, under its digest.",
@@ -251,10 +251,10 @@ def _bundles(m: Metrics) -> list[Panel]:
         ),
         Panel(
             title="Offline kits", kind="table", unit="none", height=7, links=[RELEASES],
-            columns=[Column(label="kit", title="Kit")],
+            columns=[Column(label="kit", title="Kit", least=120)],
             queries=[
-                Query(expr=state(r.kit, r.kit_check, r.unknown_age, "kit"), name="Verdict", values=JUDGED),
-                Query(expr=f"time() - max by (kit) ({r.kit_check})", name="Age", unit="dtdurations"),
+                Query(expr=state(r.kit, r.kit_check, r.unknown_age, "kit"), name="Verdict", width=105, values=JUDGED),
+                Query(expr=f"time() - max by (kit) ({r.kit_check})", name="Age", unit="dtdurations", width=105),
             ],
             description="Checksums and signatures within each offline kit, and how old the verdict is.",
         ),
