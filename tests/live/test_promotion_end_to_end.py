@@ -40,6 +40,7 @@ WITHIN = 90.0  # seconds until the gate must have noticed
 RATE = 10.0
 HOUR = 3600
 PAGE = f"page/{ALERT}/cosign"
+MISMATCH = "page/StellaReleaseDigestMismatch/releases"
 SIGNER = "signer"
 METRICS = {"database": {"backup": 'stella_backup_last_success_timestamp_seconds{job="textfile"}'}}
 BURNED = {
@@ -163,10 +164,11 @@ def test_a_release_in_order_is_promoted(story: Story) -> None:
 
 
 def test_a_tampered_image_blocks(story: Story) -> None:
-    """A stranger's signature takes the genuine one's place: the image fails, and its alert pages."""
+    """A stranger's signature takes the genuine one's place: the image fails, the release's log entry is nobody's
+    any more, and both page."""
     genuine = story.offered.tamper(SIGNER)
     try:
-        judged = story.until("images-verified", PAGE)
+        judged = story.until("images-verified", "references-match", PAGE, MISMATCH)
         overridden = story.gate("images-verified")
     finally:
         story.offered.sign(story.offered.release.image(SIGNER), genuine)
@@ -175,14 +177,14 @@ def test_a_tampered_image_blocks(story: Story) -> None:
     assert judged.results["images-verified"]["sentence"] == (
         "All 5 images of the release are verified by digest: no (good and fresh verdicts: 93.333%)."
     )
-    assert (overridden.code, overridden.bad) == (1, {PAGE})
+    assert (overridden.code, overridden.bad) == (1, {"references-match", PAGE, MISMATCH})
     assert overridden.results["images-verified"]["outcome"] == "overridden"
 
 
 def test_a_page_blocks_until_it_is_over(story: Story) -> None:
-    """The image is right again; its alert still fires, as long as its rule keeps it."""
-    judged = story.until(PAGE)
-    overridden = story.gate(PAGE)
+    """The image is right again; the alerts still fire, as long as their rules keep them."""
+    judged = story.until(PAGE, MISMATCH)
+    overridden = story.gate(PAGE, MISMATCH)
     assert judged.code == 1
     assert judged.results[PAGE]["sentence"] == f"{ALERT} of cosign pages now."
     assert (overridden.code, overridden.bad) == (0, set())
