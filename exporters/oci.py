@@ -79,6 +79,17 @@ class Registry:
         wanted = reference.digest or reference.tag or "latest"
         return self._first(reference.repository, lambda source: self._manifest(source, wanted, max_bytes))
 
+    def tagged(self, reference: Reference, max_bytes: int = 4 << 20) -> tuple[Manifest, ...]:
+        """What every source has under a tag: a mirror may be behind. No answer of one raises."""
+        found: dict[str, Manifest] = {}
+        for source in self._registries.sources(reference.repository):
+            try:
+                manifest = self._manifest(source, reference.tag or "latest", max_bytes)
+            except NotThere:
+                continue
+            found[manifest.digest] = manifest
+        return tuple(found.values())
+
     def blob(self, repository: Repository, digest: str, max_bytes: int) -> bytes:
         """The content of a blob; its digest has been compared."""
 

@@ -150,12 +150,14 @@ class Entries:
 
     def _legacy(self, image: Reference) -> Iterator[bytes]:
         """The bodies of log entries in cosign 2's tag, which can move: it is read each time."""
-        tag = f"{image.digest.replace(':', '-')}.sig"
+        tag = Reference(image.repository, tag=f"{image.digest.replace(':', '-')}.sig")
         try:
-            manifest = self._registry.manifest(Reference(image.repository, tag=tag))
+            yield from _legacy_bodies(self._registry.manifest(tag))
         except NotThere:
             return
-        yield from _legacy_bodies(manifest)
+        if self._registry.has_mirrors(image.repository):  # the first may be behind
+            for manifest in self._registry.tagged(tag):
+                yield from _legacy_bodies(manifest)
 
 
 def _reader(fetcher: Fetcher, log: Log) -> ApiReader | TileReader:

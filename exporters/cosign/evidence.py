@@ -129,6 +129,7 @@ class Examiner:
             self._legacy(image, judge, found)
         if found.open and self._registry.has_mirrors(image.reference.repository):
             self._referrers(image, judge, found, everywhere=True)
+            self._legacy(image, judge, found, everywhere=True)
         self._nothing(image, found)
         return {check: found.outcome(check) for check in wanted}
 
@@ -179,24 +180,32 @@ class Examiner:
         layers = manifest.descriptors("layers")[:MOST_CANDIDATES]
         return tuple(Layer("bundle", layer) for layer in layers if layer.media_type.startswith(BUNDLE))
 
-    def _legacy(self, image: Image, judge: _Judge, found: Findings) -> None:
+    def _legacy(self, image: Image, judge: _Judge, found: Findings, everywhere: bool = False) -> None:
         """cosign 2's tags. They can move, so they are read in each cycle in which nothing newer was enough."""
         if "signature" in found.open:
-            self._tag(image, "sig", judge, found)
+            self._tag(image, "sig", judge, found, everywhere)
         if found.open & {"sbom", "provenance"}:
-            self._tag(image, "att", judge, found)
+            self._tag(image, "att", judge, found, everywhere)
 
-    def _tag(self, image: Image, suffix: str, judge: _Judge, found: Findings) -> None:
+    def _tag(self, image: Image, suffix: str, judge: _Judge, found: Findings, everywhere: bool) -> None:
         kind, media = {"sig": ("signature", legacy.SIMPLE_SIGNING), "att": ("attestation", legacy.DSSE)}[
             suffix
         ]
         tag = f"{image.reference.digest.replace(':', '-')}.{suffix}"
         checks = {"signature"} if suffix == "sig" else {"sbom", "provenance"}
+        reference, most = Reference(image.reference.repository, tag=tag), LARGEST_MANIFEST * 4
         try:
-            manifest = self._registry.manifest(
-                Reference(image.reference.repository, tag=tag), LARGEST_MANIFEST * 4
+            manifests = (
+                self._registry.tagged(reference, most)
+                if everywhere
+                else (self._registry.manifest(reference, most),)
             )
-            layers = [layer for layer in manifest.descriptors("layers") if layer.media_type == media]
+            layers = [
+                layer
+                for manifest in manifests
+                for layer in manifest.descriptors("layers")
+                if layer.media_type == media
+            ]
         except NotThere:
             return
         except CouldNotCheck as error:

@@ -495,6 +495,24 @@ def test_a_mirror_with_half_of_the_evidence_makes_no_image_fail(world: World, ki
     assert of(world.exporter(mirror, registries=hosts).cycle()) == GOOD
 
 
+def test_a_mirror_s_tag_of_another_day_makes_no_image_fail(world: World, kit: TrustKit) -> None:
+    """Tags move: the registry's own signature counts, whatever a mirror has under its tag."""
+    mirror = Memory("mirror.example.org")
+    image = push_image(mirror, "stellaops/scanner", LABELS)
+    stranger = kit.legacy_signature(image, kit.keyless("stranger@example.org"))
+    Attached(mirror, "stellaops/scanner", image, False).legacy("sig", [stranger])
+    hosts = {"hosts": {HOST: {"mirrors": [{"location": "mirror.example.org"}]}}}
+    exporter = world.exporter(mirror, registries=hosts, checks=["signature"])
+    assert of(exporter.cycle()) == {"signature": "identity_mismatch"}
+    world.on.legacy("sig", [kit.legacy_signature(image)])
+    assert of(exporter.cycle()) == {"signature": "verified"}
+    mirror.fault = lambda request: httpx.Response(500)
+    assert of(exporter.cycle()) == {"signature": "verified"}
+    mirror.fault = None
+    world.registry.fault = lambda request: httpx.Response(500)
+    assert of(exporter.cycle()) == {"signature": "bad_response"}
+
+
 # ---- which images ---------------------------------------------------------------------------------
 
 
