@@ -107,6 +107,7 @@ def _durations() -> Panel:
         "Prometheus is short of CPU.",
         unit="s",
         low="0",
+        sort="-Max",
         height=10,
         queries=[Query(expr=group_name(f"{LAST} and {slowest}"), name="{{group}}")],
         links=[OVERVIEW],
