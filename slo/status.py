@@ -5,7 +5,7 @@ A number that is not there is None: "unknown" is shown as unknown, never as 0 or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
@@ -26,7 +26,8 @@ _READ = (
 # Labels that say what a series is; any other one is a group of the SLO (its `by`).
 _KNOWN = frozenset({"__name__", "stack", "slo", "service", "owner", "tier", "window", "unit", "base", "policy",
                     "component", "part", "month", "quarter", "alertname", "alertstate", "severity", "long", "short"})  # fmt: skip
-Key = tuple[str, tuple[tuple[str, str], ...]]
+Group = tuple[tuple[str, str], ...]  # labels
+Key = tuple[str, Group]
 
 
 @dataclass(slots=True)
@@ -39,7 +40,7 @@ class Status:
     """
 
     slo: str
-    group: tuple[tuple[str, str], ...]
+    group: Group
     service: str
     owner: str
     tier: str
@@ -155,17 +156,18 @@ def read(
     recorded = prometheus.query(sel("", __name__="~" + promql.any_of(_READ), stack=stack.name), at)
     ages = prometheus.query(f"time() - timestamp({sel(names.REMAINING, stack=stack.name)})", at)
     alerts = firing(prometheus, stack, at) if alerts is None else alerts
-    rows = _rows(stack, recorded)
+    known = describing(stack)
+    rows = _rows(stack, known, recorded)
     for sample in recorded:
-        row = rows.get(_key(stack, sample))
+        row = rows.get(_key(known, sample))
         if row is not None:
             _enter(row, sample)
     for sample in ages:
-        row = rows.get(_key(stack, sample))
+        row = rows.get(_key(known, sample))
         if row is not None:
             row.age = sample.decimal
     for sample in alerts:
-        key = _key(stack, sample)
+        key = _key(known, sample)
         # An alert that lost the group's labels concerns all groups.
         for row in [rows[key]] if key in rows else [r for (s, _), r in rows.items() if s == key[0]]:
             row.firing = tuple(sorted({*row.firing, sample.labels.get("alertname", "?")}))
@@ -175,31 +177,33 @@ def read(
     return sorted(rows.values(), key=lambda r: r.order)
 
 
-def _rows(stack: Stack, recorded: Iterable[Sample]) -> dict[Key, Status]:
+def _rows(stack: Stack, known: Set[str], recorded: Iterable[Sample]) -> dict[Key, Status]:
     """A row per SLO and group that has records; one without a group for an SLO that has none."""
-    found = {_key(stack, s) for s in recorded if s.name != names.BUDGET}
-    return {
-        key: _empty(slo, key[1])
-        for slo in stack.slos
-        for key in sorted(k for k in found if k[0] == slo.id) or [(slo.id, ())]
-    }
+    groups: dict[str, list[Group]] = {}
+    for slo, group in sorted({_key(known, s) for s in recorded if s.name != names.BUDGET}):
+        groups.setdefault(slo, []).append(group)
+    return {(s.id, group): _empty(s, group) for s in stack.slos for group in groups.get(s.id, [()])}
 
 
-def _empty(slo: SLO, group: tuple[tuple[str, str], ...]) -> Status:
+def _empty(slo: SLO, group: Group) -> Status:
     return Status(
         slo=slo.id, group=group, service=slo.service.name, owner=slo.service.owner, tier=str(slo.service.tier),
         window=slo.window, unit=slo.unit, budget=slo.objective.budget, burn=dict.fromkeys(BURN_WINDOWS),
     )  # fmt: skip
 
 
-def _key(stack: Stack, sample: Sample) -> Key:
-    return sample.labels.get("slo", ""), group_of(stack, sample.labels)
+def _key(known: Set[str], sample: Sample) -> Key:
+    return sample.labels.get("slo", ""), group_of(known, sample.labels)
 
 
-def group_of(stack: Stack, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The labels that set one group of an SLO apart from its others: what is left beside those that describe it."""
-    own = _KNOWN.union(stack.label_names)
-    return tuple(sorted((k, v) for k, v in labels.items() if k not in own))
+def describing(stack: Stack) -> Set[str]:
+    """The labels that describe an SLO of the stack, or are the rules' own."""
+    return _KNOWN.union(stack.label_names)
+
+
+def group_of(known: Set[str], labels: Mapping[str, str]) -> Group:
+    """The labels that set one group of an SLO apart from its others: what is left beside those of `describing`."""
+    return tuple(sorted((k, v) for k, v in labels.items() if k not in known))
 
 
 def _enter(row: Status, sample: Sample) -> None:

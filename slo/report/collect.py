@@ -17,7 +17,7 @@ from slo.model import SLO, Stack
 from slo.prometheus import Prometheus, Sample, Series
 from slo.report.period import Period
 from slo.sli import Composite
-from slo.status import group_of, percent
+from slo.status import Group, Key, describing, group_of, percent
 
 SETTLED = 7200  # seconds after a period's end until the ledger has healed what its last hour missed
 STEP = 600  # seconds of one bucket of spending
@@ -28,8 +28,6 @@ WORTH = Decimal("0.01")  # the share of a budget that makes spending an incident
 DETAILED = 12  # incidents whose edges and alerts are looked up
 GAP = Decimal("0.005")  # the share of a period without data that makes it incomplete
 AT_RISK = Decimal("0.25")  # of the budget left
-Group = tuple[tuple[str, str], ...]
-Key = tuple[str, Group]
 
 
 @dataclass(slots=True)
@@ -252,11 +250,12 @@ def _by_part(
 ) -> dict[tuple[str, Group, str], Decimal]:
     """Values by SLO, group and part; those of several months are brought together."""
     found: dict[tuple[str, Group, str], Decimal] = {}
+    known = describing(stack)
     for sample in samples:
         value = sample.decimal
         if value is not None:
             part = sample.labels.get("component", sample.labels.get("part", ""))
-            key = (sample.labels.get("slo", ""), group_of(stack, sample.labels), part)
+            key = (sample.labels.get("slo", ""), group_of(known, sample.labels), part)
             found[key] = join(found[key], value) if key in found else value
     return found
 
@@ -271,6 +270,7 @@ def _spend(prometheus: Prometheus, stack: Stack, period: Period, until: float, l
     if until <= start + step:
         return
     by_key: dict[Key, Series] = {}
+    known = describing(stack)
     ids = [slo.id for slo in stack.slos]
     for chunk in (ids[i : i + CHUNK] for i in range(0, len(ids), CHUNK)):
         ledger = names.sel(names.ERRORS_LEDGER, stack=stack.name, slo="~" + promql.any_of(chunk))
@@ -278,7 +278,7 @@ def _spend(prometheus: Prometheus, stack: Stack, period: Period, until: float, l
             f"sum without (month, quarter, component, part) (sum_over_time({ledger}[{_over(step)}])) != 0"
         )
         for series in prometheus.range(summed, start + step, until, step):
-            by_key[series.labels.get("slo", ""), group_of(stack, series.labels)] = series
+            by_key[series.labels.get("slo", ""), group_of(known, series.labels)] = series
     for line in lines:
         found = by_key.get((line.slo, line.group))
         if found is None or not line.spent:
