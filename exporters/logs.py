@@ -94,7 +94,7 @@ _FORMATS: Mapping[str, type[logging.Formatter]] = {"text": Text, "json": Json}
 
 
 def configure(level: str, form: Literal["text", "json"], stream: TextIO | None = None) -> None:
-    """Log from now on like this. Libraries are heard from warning on: httpcore logs headers below it."""
+    """Log from now on like this. Libraries are heard from warning on: HTTP clients log headers below it."""
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(_FORMATS[form]())
     root = logging.getLogger()

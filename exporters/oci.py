@@ -25,6 +25,7 @@ from exporters.oci_types import (
     digest_of,
     is_digest,
     parse_object,
+    tag_of,
 )
 from exporters.outcome import CouldNotCheck
 
@@ -40,6 +41,7 @@ __all__ = [
     "Repository",
     "digest_of",
     "is_digest",
+    "tag_of",
 ]
 
 ACCEPT = ", ".join((INDEX, MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
@@ -79,8 +81,16 @@ class Registry:
         wanted = reference.digest or reference.tag or "latest"
         return self._first(reference.repository, lambda source: self._manifest(source, wanted, max_bytes))
 
-    def tagged(self, reference: Reference, max_bytes: int = 4 << 20) -> tuple[Manifest, ...]:
-        """What every source has under a tag: a mirror may be behind. No answer of one raises."""
+    def tagged(
+        self, reference: Reference, max_bytes: int = 4 << 20, everywhere: bool = False
+    ) -> tuple[Manifest, ...]:
+        """What is under a tag, or nothing: of the first source that has it; with `everywhere` of all, for tags move
+        and a mirror may be behind. Then no answer of one of them raises."""
+        if not everywhere:
+            try:
+                return (self.manifest(reference, max_bytes),)
+            except NotThere:
+                return ()
         found: dict[str, Manifest] = {}
         for source in self._registries.sources(reference.repository):
             try:
@@ -181,7 +191,7 @@ class Registry:
     def _fallback(self, source: Source, digest: str) -> Listing:
         """OCI distribution 1.1: the tag `sha256-<hex>` is an index of what refers to the manifest."""
         try:
-            index = self._manifest(source, digest.replace(":", "-"), self._fetcher.max_bytes)
+            index = self._manifest(source, tag_of(digest), self._fetcher.max_bytes)
         except NotThere:
             return Listing(())
         found = index.descriptors("manifests")

@@ -90,6 +90,11 @@ class Reference:
         return f"{self.repository}{f':{self.tag}' * bool(self.tag)}{f'@{self.digest}' * bool(self.digest)}"
 
 
+def tag_of(digest: str, suffix: str = "") -> str:
+    """The tag beside a manifest: of the index of its referrers, or with a suffix (sig, att) what cosign 2 attached."""
+    return digest.replace(":", "-") + (f".{suffix}" if suffix else "")
+
+
 @dataclass(frozen=True, slots=True)
 class Descriptor:
     """What points at content. Everything but digest and size is a hint that nobody signed."""

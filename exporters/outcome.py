@@ -45,3 +45,6 @@ class CouldNotCheck(Exception):
     @property
     def outcome(self) -> Outcome:
         return Outcome(Verdict.UNKNOWN, self.reason, self.detail)
+
+
+Problem = Refused | CouldNotCheck

@@ -10,7 +10,8 @@ from exporters.bundle.kit import BLOBS, Contents
 from exporters.bundle.layout import Layout
 from exporters.bundle.manifest import Component
 from exporters.bundle.zstd import Tick
-from exporters.outcome import CouldNotCheck, Refused
+from exporters.oci_types import tag_of
+from exporters.outcome import CouldNotCheck, Problem, Refused
 from exporters.sigstore.bundle import OpenBundle, open_bundle
 
 KINDS = ("signature", "sbom", "provenance")
@@ -105,7 +106,7 @@ def _legacy(found: Claims, subjects: frozenset[str], layout: Layout) -> None:
     """Tags of cosign before its bundles: they are there, and are not verified in a kit."""
     tags = {name.rpartition(":")[2] for name, _ in layout.named}
     for subject in subjects:
-        if f"{subject.replace(':', '-')}.sig" in tags:
+        if tag_of(subject, "sig") in tags:
             found.others.add("signature")
 
 
@@ -122,13 +123,11 @@ def _sbom_file(component: Component, subjects: frozenset[str], contents: Content
     return False
 
 
-def verify(
-    component: Component, claims: Claims, layout: Layout, judge: Judge, tick: Tick
-) -> list[Refused | CouldNotCheck]:
+def verify(component: Component, claims: Claims, layout: Layout, judge: Judge, tick: Tick) -> list[Problem]:
     """One good bundle of a kind is enough; else the problem of its first one. What is not there is not judged."""
-    problems: list[Refused | CouldNotCheck] = []
+    problems: list[Problem] = []
     for kind in KINDS:
-        first: Refused | CouldNotCheck | None = None
+        first: Problem | None = None
         bundles = claims.bundles.get(kind, [])
         if not bundles and kind == "signature" and claims.has(kind):
             first = Refused("unsupported", "its signature is a legacy tag, which is not verified in a kit")

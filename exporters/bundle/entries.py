@@ -12,10 +12,10 @@ from exporters.bundle.config import Log
 from exporters.bundle.judge import short
 from exporters.bundle.manifest import Component, Entry
 from exporters.bundle.references import Checked
-from exporters.bundle.referrers import Problem, referrers, worst
+from exporters.bundle.referrers import referrers, worst
 from exporters.fetch import Fetcher
-from exporters.oci import Manifest, NotThere, Reference, Registry, Repository
-from exporters.outcome import CouldNotCheck, Outcome, Refused, Verdict
+from exporters.oci import Manifest, NotThere, Reference, Registry, Repository, tag_of
+from exporters.outcome import CouldNotCheck, Outcome, Problem, Refused, Verdict
 from exporters.rekor.checkpoint import Checkpoint
 from exporters.rekor.log import Wanted
 from exporters.rekor.merkle import leaf_hash
@@ -150,13 +150,9 @@ class Entries:
 
     def _legacy(self, image: Reference) -> Iterator[bytes]:
         """The bodies of log entries in cosign 2's tag, which can move: it is read each time."""
-        tag = Reference(image.repository, tag=f"{image.digest.replace(':', '-')}.sig")
-        try:
-            yield from _legacy_bodies(self._registry.manifest(tag))
-        except NotThere:
-            return
-        if self._registry.has_mirrors(image.repository):  # the first may be behind
-            for manifest in self._registry.tagged(tag):
+        tag = Reference(image.repository, tag=tag_of(image.digest, "sig"))
+        for everywhere in (False, True) if self._registry.has_mirrors(image.repository) else (False,):
+            for manifest in self._registry.tagged(tag, everywhere=everywhere):
                 yield from _legacy_bodies(manifest)
 
 

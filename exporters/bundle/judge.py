@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from exporters.outcome import CouldNotCheck, Outcome, Refused, Verdict
+from exporters.outcome import CouldNotCheck, Outcome, Problem, Refused, Verdict
 from exporters.sigstore import Policy, Signed, Statement, Trust, load_trust, verify_blob, verify_statement
 from exporters.sigstore.bundle import OpenBundle
 from exporters.sigstore.document import V03
@@ -104,10 +104,10 @@ def kind_of(predicate_type: str) -> str:
     return next((kind for begins, kind in _KINDS if predicate_type.startswith(begins)), "")
 
 
-def concluded(problems: Sequence[Refused | CouldNotCheck], good: str) -> Outcome:
+def concluded(problems: Sequence[Problem], good: str) -> Outcome:
     """Failed when one answer is no; else unknown when one is missing; else verified, with the sentence `good`."""
     no = [p for p in problems if isinstance(p, Refused)]
-    said: Sequence[Refused | CouldNotCheck] = no or problems
+    said: Sequence[Problem] = no or problems
     if not said:
         return Outcome(Verdict.VERIFIED, "", good)
     detail = "; ".join(p.detail for p in said[:SAID])

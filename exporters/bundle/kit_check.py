@@ -10,11 +10,10 @@ from exporters.bundle.judge import Judge, concluded, short
 from exporters.bundle.kit import MANIFEST, Contents
 from exporters.bundle.manifest import Component, Release
 from exporters.bundle.zstd import Tick
-from exporters.outcome import CouldNotCheck, Outcome, Refused, Verdict
+from exporters.outcome import CouldNotCheck, Outcome, Problem, Refused, Verdict
 from exporters.sigstore.bundle import open_bundle
 
 FOLDERS = ("images", "sboms", "attest", "charts", "compose", "plugins", "policy", "manifest")
-Problem = Refused | CouldNotCheck
 _NAME = re.compile(r"stellaops-kit-(.+)\.tar\.zst")  # VERSION-CHANNEL, in lower case
 
 

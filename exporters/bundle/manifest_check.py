@@ -12,10 +12,10 @@ from exporters.bundle.config import Channel
 from exporters.bundle.history import Seen
 from exporters.bundle.judge import Judge, kind_of
 from exporters.bundle.manifest import Release
-from exporters.bundle.referrers import Problem, referrers, worst
+from exporters.bundle.referrers import referrers, worst
 from exporters.bundle.source import OCI, Fetched, Sources
 from exporters.oci import NotThere, Reference, Registry
-from exporters.outcome import CouldNotCheck, Outcome, Refused, Verdict
+from exporters.outcome import CouldNotCheck, Outcome, Problem, Refused, Verdict
 from exporters.sigstore import Signed
 from exporters.sigstore.bundle import open_bundle
 

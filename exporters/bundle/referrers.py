@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 from exporters.bundle.judge import short
 from exporters.oci import Descriptor, Registry, Repository
-from exporters.outcome import CouldNotCheck, Refused
+from exporters.outcome import CouldNotCheck, Problem, Refused
 
 MOST = 64  # of one artifact that are opened
-
-Problem = Refused | CouldNotCheck
 
 
 def referrers(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from exporters.cosign.images import Image
 from exporters.cosign.verdicts import Kept, Key, verdict
-from exporters.oci import Descriptor, NotThere, Reference, Registry
+from exporters.oci import Descriptor, NotThere, Reference, Registry, tag_of
 from exporters.outcome import CouldNotCheck, Outcome, Refused, Verdict
 from exporters.sigstore import Trust, legacy
 from exporters.sigstore.bundle import OpenBundle, open_bundle, verify_statement
@@ -191,23 +191,17 @@ class Examiner:
         kind, media = {"sig": ("signature", legacy.SIMPLE_SIGNING), "att": ("attestation", legacy.DSSE)}[
             suffix
         ]
-        tag = f"{image.reference.digest.replace(':', '-')}.{suffix}"
+        tag = tag_of(image.reference.digest, suffix)
         checks = {"signature"} if suffix == "sig" else {"sbom", "provenance"}
         reference, most = Reference(image.reference.repository, tag=tag), LARGEST_MANIFEST * 4
         try:
-            manifests = (
-                self._registry.tagged(reference, most)
-                if everywhere
-                else (self._registry.manifest(reference, most),)
-            )
+            manifests = self._registry.tagged(reference, most, everywhere)
             layers = [
                 layer
                 for manifest in manifests
                 for layer in manifest.descriptors("layers")
                 if layer.media_type == media
             ]
-        except NotThere:
-            return
         except CouldNotCheck as error:
             for check in checks & found.open:
                 found.could_not(check, error)

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 
 from exporters import metrics as m
 from exporters.collector import Instruments
-from exporters.outcome import CouldNotCheck, Refused
+from exporters.outcome import CouldNotCheck, Problem, Refused
 from exporters.rekor.checkpoint import Checkpoint
 from exporters.rekor.log import Contradiction, Rollback
-from exporters.rekor.probe import Problem
 from exporters.rekor.state import SEEN, Latch, State, Store, Tree
 
 log = logging.getLogger(__name__)

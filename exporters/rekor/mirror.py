@@ -8,11 +8,11 @@ from contextlib import suppress
 
 from exporters import metrics as m
 from exporters.collector import Instruments
-from exporters.outcome import CouldNotCheck, Refused
+from exporters.outcome import CouldNotCheck, Problem, Refused
 from exporters.rekor.checkpoint import Checkpoint
 from exporters.rekor.log import Contradiction, Reader, judge_pair
 from exporters.rekor.memory import Memory
-from exporters.rekor.probe import Findings, Probe, Problem, worse
+from exporters.rekor.probe import Findings, Probe, worse
 from exporters.subject import Finding
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn, TypeVar
 
 from exporters import metrics as m
 from exporters.collector import Instruments
-from exporters.outcome import CouldNotCheck, Outcome, Refused, Verdict
+from exporters.outcome import CouldNotCheck, Outcome, Problem, Refused, Verdict
 from exporters.subject import Finding
 
 T = TypeVar("T")
@@ -25,9 +25,6 @@ def reason_of(error: Exception) -> str:
     if reason in ("unauthorized", "too_large"):
         return "bad_response"  # the log answered, and it was no use
     return reason if reason in m.PROBE_FAILURE_REASONS else "internal"
-
-
-Problem = CouldNotCheck | Refused
 
 
 def worse(one: Problem | None, other: Problem) -> Problem:

@@ -8,11 +8,11 @@ from functools import partial
 
 from exporters import metrics as m
 from exporters.collector import Instruments
-from exporters.outcome import CouldNotCheck, Refused
+from exporters.outcome import CouldNotCheck, Problem, Refused
 from exporters.rekor.checkpoint import Checkpoint
 from exporters.rekor.log import Contradiction, Entry, Reader, Rollback, Wanted, judge_pair
 from exporters.rekor.memory import Judgement, Memory
-from exporters.rekor.probe import Findings, Probe, Problem, worse
+from exporters.rekor.probe import Findings, Probe, worse
 from exporters.subject import Finding
 
 REREADS = 3  # a replica or a cache may lag for a moment
