@@ -29,6 +29,9 @@ test: .venv/.dev peers ## install what the tests need, then run them and every g
 peers: ## promtool, Prometheus, Alertmanager, amtool, the blackbox exporter, Helm 3 and 4, into .tools/
 	tools/peers debian helm
 
+.tools/registry: $(wildcard tests/live/registry/*)
+	cd tests/live/registry && go build -o ../../../.tools/registry .
+
 lint: .venv/.dev ## ruff, mypy --strict, import-linter, drift of generated/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,15 +43,13 @@ test-chart: .venv/.dev peers ## the chart by the operator's own schemas, the Com
 	tools/peers crds
 	$(BIN)/pytest -m live tests/live/test_chart_crds.py tests/live/test_compose_loader.py
 
-test-peers: .venv/.dev peers ## the exporters and the gate on what cosign 3, Fulcio and Rekor v2 really write (needs Go; 15 minutes the first time)
+test-peers: .venv/.dev peers .tools/registry ## the exporters and the gate on what cosign 3, Fulcio and Rekor v2 really write (needs Go; 15 minutes the first time)
 	tools/peers cosign3 rekor2 fulcio timestamp
-	cd tests/live/registry && go build -o ../../../.tools/registry .
 	$(BIN)/pytest -m live tests/live/test_cosign_peers.py tests/live/test_rekor_v2.py tests/live/test_promotion_end_to_end.py -k "not cosign_2 and not javascript"
 
-test-live: .venv/.dev peers ## real servers, and rules replayed over simulated weeks (needs Go; minutes)
+test-live: .venv/.dev peers .tools/registry ## real servers, and rules replayed over simulated weeks (needs Go; minutes)
 	tools/peers prometheus3 victoria crds cosign3 cosign2 fulcio timestamp rekor2
 	cd tests/live/replay && go build -o ../../../.tools/replay . && go test ./...
-	cd tests/live/registry && go build -o ../../../.tools/registry .
 	npm ci --silent --ignore-scripts --prefix tests/live/verify
 	$(BIN)/pytest -m live -n 0
 	.tools/prometheus3/promtool check rules --lint=all --lint-fatal generated/prometheus/*.yaml
@@ -65,9 +66,8 @@ bench: .venv/.dev peers ## compile time and memory, beside Sloth; rules and the 
 	tools/peers sloth
 	$(BIN)/python -m tools.bench
 
-bench-exporters: .venv/.dev peers ## scrapes, a thousand images beside cosign, a log of a million entries (needs Go; minutes)
+bench-exporters: .venv/.dev peers .tools/registry ## scrapes, a thousand images beside cosign, a log of a million entries (needs Go; minutes)
 	tools/peers cosign3
-	cd tests/live/registry && go build -o ../../../.tools/registry .
 	$(BIN)/python -m tools.bench_scrape
 	$(BIN)/python -m tools.bench_cosign
 	$(BIN)/python -m tools.bench_rekor

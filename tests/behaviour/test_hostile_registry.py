@@ -12,20 +12,10 @@ from pathlib import Path
 import pytest
 
 from exporters import metrics as m
+from tests.loopback import HEAD, endless, gigabyte, slow_drip
 from tests.trustkit.exporter import Exporter, images
 from tests.trustkit.images import Attached
 from tests.trustkit.kit import TrustKit
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-GIGABYTE = 1 << 30
-
-
-def slow_drip(connection: socket.socket) -> None:
-    """A byte now and then, each within any time-out of one read."""
-    connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\n")
-    while True:
-        connection.sendall(b" ")
-        time.sleep(0.05)
 
 
 def slow_head(connection: socket.socket) -> None:
@@ -36,17 +26,6 @@ def slow_head(connection: socket.socket) -> None:
 
 def silent(connection: socket.socket) -> None:
     time.sleep(30)
-
-
-def declared(connection: socket.socket) -> None:
-    connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n{" % GIGABYTE)
-
-
-def endless(connection: socket.socket) -> None:
-    """Chunks without end, and no length."""
-    connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
-    while True:
-        connection.sendall(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
 
 
 def cut_off(connection: socket.socket) -> None:
@@ -85,7 +64,7 @@ def serving(behave: Callable[[socket.socket], None]) -> Iterator[str]:
         (slow_drip, "timeout"),
         (slow_head, "timeout"),
         (silent, "timeout"),
-        (declared, "too_large"),
+        (gigabyte, "too_large"),
         (endless, "too_large"),
         (cut_off, "bad_response"),
         (no_http, "bad_response"),

@@ -34,7 +34,7 @@ from loopback import (
 )
 
 from exporters import metrics as m
-from tests.release_kit import Release
+from tests.release_kit import Release, tarred
 from tests.release_world import NOW, TILES, World, pem
 from tests.trustkit.exporter import LABELS, sign_all
 from tests.trustkit.images import Attached, digest_of, push_image
@@ -577,13 +577,7 @@ def not_utf_8(release: Release) -> bytes:
 
 
 def packed(members: Mapping[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return zstandard.compress(out.getvalue())
+    return zstandard.compress(tarred(members))
 
 
 OF_A_KIT: dict[str, Callable[[Release], bytes]] = {
