@@ -25,9 +25,8 @@ from slo.quantity import Duration, shortest
 
 GROUP = "rollout"
 SHORTEST = 120  # seconds: the first base window of the rules, one to five minutes, tells nothing
-LEAST_SEEN = Decimal(
-    "0.5"
-)  # of the time since the rollout began: a restart leaves a gap, a watch has no more
+# Of the time since the rollout began: a restart leaves a gap, a watch has no more.
+LEAST_SEEN = Decimal("0.5")
 SCRAPED = "See whether it is scraped, and its rules are evaluated."
 TRAFFIC = "Send it traffic, or watch longer."
 NOTHING = Seen(Counts(Decimal(0), Decimal(0)), Decimal(0), fresh=False)
