@@ -13,7 +13,14 @@ from typing import Protocol
 
 from exporters.outcome import CouldNotCheck, Refused
 from exporters.rekor.checkpoint import Checkpoint
-from exporters.rekor.merkle import EMPTY_ROOT, ProofError, leaf_hash, root_of_inclusion, roots_of_consistency
+from exporters.rekor.merkle import (
+    EMPTY_ROOT,
+    ProofError,
+    complete,
+    leaf_hash,
+    root_of_inclusion,
+    roots_of_consistency,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,9 @@ class Reader(Protocol):
     def consistency(self, first: int, second: Checkpoint, *, fresh: bool = False) -> Sequence[bytes]:
         """The hashes that prove that the tree of `first` entries is a prefix of the checkpoint's."""
 
+    def held(self, first: int, second: Checkpoint) -> bytes | None:
+        """The root of the first entries (2^n of them) as the larger tree holds it; None where a log does not say."""
+
     def entry(self, wanted: Wanted, heads: Sequence[Checkpoint], *, fresh: bool = False) -> Entry:
         """The entry; without an index or UUID, the newest one of the first tree."""
 
@@ -80,12 +90,16 @@ class Rollback(Contradiction):
 
 
 def judge_pair(
-    known: Checkpoint, shown: Checkpoint, prove: Callable[[int, Checkpoint], Sequence[bytes]]
+    known: Checkpoint,
+    shown: Checkpoint,
+    prove: Callable[[int, Checkpoint], Sequence[bytes]],
+    held: Callable[[int, Checkpoint], bytes | None] = lambda first, second: None,
 ) -> None:
     """Whether two checkpoints of one tree agree: the larger extends the smaller, by the larger one's proof.
 
     Raises `Contradiction` when it is proven that they do not, and `CouldNotCheck` when the proof does not lead
-    to the root that the log has signed.
+    to the root that the log has signed. Of 2^n entries RFC 9162 leaves the root out of the proof, since the verifier
+    knows it: another past is then a proof that fails, unless the tree says what it has `held` in its place.
     """
     old, new = (known, shown) if known.size <= shown.size else (shown, known)
     if old.size == new.size and old.root != new.root:
@@ -97,7 +111,10 @@ def judge_pair(
     if old.size in (0, new.size):
         return
     try:
-        first, second = roots_of_consistency(old.size, new.size, old.root, prove(old.size, new))
+        proof = prove(old.size, new)
+        first, second = roots_of_consistency(old.size, new.size, old.root, proof)
+        if second != new.root and complete(old.size) and (other := held(old.size, new)) is not None:
+            first, second = roots_of_consistency(old.size, new.size, other, proof)
     except ProofError as error:
         raise CouldNotCheck("bad_response", f"no proof from {old.size} to {new.size}: {error}") from None
     if second != new.root:

@@ -72,12 +72,17 @@ def consistency_ranges(first: int, second: int) -> list[Range]:
     return ranges[::-1]
 
 
+def complete(size: int) -> bool:
+    """Whether a tree of so many entries is a node of every larger one."""
+    return size > 0 and size & (size - 1) == 0
+
+
 def range_hash(lo: int, hi: int, node: Node) -> bytes:
     """MTH(D[lo:hi]) from the hashes of complete subtrees."""
     if hi == lo:
         return EMPTY_ROOT
     width = hi - lo
-    if width & (width - 1) == 0:
+    if complete(width):
         level = width.bit_length() - 1
         return node(level, lo >> level)
     split = lo + _left(width)
@@ -122,7 +127,7 @@ def roots_of_consistency(first: int, second: int, root: bytes, proof: Sequence[b
         if hashes:
             raise ProofError("the consistency proof is too long")
         return root, root
-    if first & (first - 1) == 0:
+    if complete(first):
         hashes.insert(0, root)  # a complete tree: its root is a node of the second
     if not hashes:
         raise ProofError("the consistency proof is too short")

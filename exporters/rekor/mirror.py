@@ -87,7 +87,7 @@ class MirrorWatch:
             return
         larger = self._reader if head.size > known.size else self._original
         try:
-            self.probe.once("consistency", lambda: judge_pair(known, head, larger.consistency))
+            self.probe.once("consistency", lambda: judge_pair(known, head, larger.consistency, larger.held))
         except Contradiction as found:
             with suppress(CouldNotCheck):  # it is proven, whatever the disk does
                 self._memory.latch(found)

@@ -47,6 +47,9 @@ class ApiReader:
         query = f"firstSize={first}&lastSize={second.size}&treeID={second.tree}"
         return _hashes(self._get(f"/api/v1/log/proof?{query}", PROOF_BYTES, fresh))
 
+    def held(self, first: int, second: Checkpoint) -> bytes | None:
+        return None
+
     def entry(self, wanted: Wanted, heads: Sequence[Checkpoint], *, fresh: bool = False) -> Entry:
         if wanted.uuid:
             path = f"/api/v1/log/entries/{wanted.uuid}"

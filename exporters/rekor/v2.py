@@ -123,6 +123,9 @@ class TileReader:
         tiles = Tiles(self._reader(fresh), second.size)
         return [range_hash(lo, hi, tiles.node) for lo, hi in consistency_ranges(first, second.size)]
 
+    def held(self, first: int, second: Checkpoint) -> bytes | None:
+        return range_hash(0, first, Tiles(self._reader(False), second.size).node)
+
     def entry(self, wanted: Wanted, heads: Sequence[Checkpoint], *, fresh: bool = False) -> Entry:
         head = heads[0]
         index = newest(head) if wanted.index is None else wanted.index

@@ -162,7 +162,7 @@ def _checkpoints(reader: Reader, fresh: bool) -> tuple[Checkpoint, ...]:
 def _judge_step(reader: Reader, known: Checkpoint, head: Checkpoint) -> None:
     if head.size < known.size:
         raise Rollback(known, head)
-    judge_pair(known, head, reader.consistency)
+    judge_pair(known, head, reader.consistency, reader.held)
 
 
 def _include(reader: Reader, wanted: Wanted, heads: Sequence[Checkpoint], entry: Entry, fresh: bool) -> None:

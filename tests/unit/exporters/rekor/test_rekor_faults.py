@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import logkit
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rekorworld import World
 
@@ -75,6 +75,7 @@ def test_no_fault_is_a_verdict(events: list[tuple[str, int]]) -> None:
 
 
 @settings(max_examples=15)
+@example([("grow", 26)], 0, 1, [])  # from a tree of 256 entries, whose root is a node of every larger one
 @given(faults, st.integers(0, 229), st.integers(0, 60), faults)
 def test_no_fork_goes_unseen(
     before: list[tuple[str, int]], entry: int, growth: int, after: list[tuple[str, int]]
